@@ -363,13 +363,15 @@ fn refused(e: BindError) -> Exit {
 }
 
 fn say_summary(s: &Summary) {
+    let mut closed = Map::new();
+    closed.extend(s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| ((*reason).to_string(), json!(n))));
     let fields = json!({
         "answers": s.answered(),
         "by_status": s.answers.iter().map(|(handler, method, code, n)| json!({
             "endpoint": handler, "method": method, "code": code, "answers": n,
         })).collect::<Vec<_>>(),
         "accepted": s.accepted,
-        "closed": s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| ((*reason).to_string(), json!(n))).collect::<Map<_, _>>(),
+        "closed": closed,
         "unsent": s.unsent,
         "accept_pauses": s.accept_pauses,
     });

@@ -2,6 +2,7 @@
 
 use super::side::{Latency, Second};
 use crate::model::comparison::Compared;
+use crate::model::order::distinct;
 
 /// Longest block: what happens in one second still shows a few seconds later.
 const BLOCK_S: f64 = 5.0;
@@ -47,9 +48,7 @@ impl Blocks {
     /// Blocks of `length` seconds; a rest joins the last.
     pub(super) fn of(seconds: &[Second], length: usize) -> Self {
         let count = (seconds.len() / length.max(1)).max(1);
-        let mut values: Vec<u32> = seconds.iter().flat_map(bins).map(|(us, _)| us).collect();
-        values.sort_unstable();
-        values.dedup();
+        let values = distinct(seconds.iter().flat_map(bins).map(|(us, _)| us));
         let mut blocks: Vec<Block> = (0..count).map(|_| Block::default()).collect();
         for (i, second) in seconds.iter().enumerate() {
             let block = &mut blocks[(i / length.max(1)).min(count - 1)];

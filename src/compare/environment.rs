@@ -1,12 +1,13 @@
 //! What is not alike in two runs besides what they measured: machine, kernel, settings, target, plan.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::model::comparison::Unlike;
 use crate::model::document::as_value;
+use crate::model::order::distinct;
 use crate::model::result::RunResult;
 
 /// Parts of a plan that say nothing about its load: the seed, and of sockbench's own server where it happened to listen.
@@ -21,16 +22,13 @@ pub fn unlike(base: &RunResult, other: &RunResult) -> Vec<Unlike> {
         let whole = key.split('[').next().unwrap_or(key);
         OF_NO_MATTER.contains(&whole) || own && OWN_ADDRESS.contains(&whole)
     };
-    let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    let differ = keys.into_iter().filter(|key| !is_aside(key) && a.get(*key) != b.get(*key));
-    let shown = |side: &BTreeMap<String, String>, key: &String| side.get(key).cloned().unwrap_or_else(|| "(none)".into());
+    let differ = distinct(a.keys().chain(b.keys())).into_iter().filter(|key| !is_aside(key) && a.get(*key) != b.get(*key));
+    let shown = |side: &HashMap<String, String>, key: &String| side.get(key).cloned().unwrap_or_else(|| "(none)".into());
     differ.map(|key| Unlike { key: key.clone(), base: shown(&a, key), other: shown(&b, key) }).collect()
 }
 
-fn settings(run: &RunResult) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
+fn settings(run: &RunResult) -> HashMap<String, String> {
+    let mut all = HashMap::new();
     let host = &run.host;
     put(&mut all, "host.kernel", &host.kernel);
     put(&mut all, "host.cpus", &host.cpus);
@@ -41,12 +39,12 @@ fn settings(run: &RunResult) -> BTreeMap<String, String> {
     all
 }
 
-fn put(all: &mut BTreeMap<String, String>, key: &str, value: &impl Serialize) {
+fn put(all: &mut HashMap<String, String>, key: &str, value: &impl Serialize) {
     // A setting that cannot be written differs from every other.
     flatten(all, key, &as_value(value).unwrap_or_else(|e| Value::String(e.to_string())));
 }
 
-fn flatten(all: &mut BTreeMap<String, String>, key: &str, value: &Value) {
+fn flatten(all: &mut HashMap<String, String>, key: &str, value: &Value) {
     match value {
         Value::Object(map) => map.iter().for_each(|(name, item)| flatten(all, &format!("{key}.{name}"), item)),
         Value::Null => {}

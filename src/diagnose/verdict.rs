@@ -3,7 +3,7 @@
 //! The first finding, in the order of reports, that has a row decides the verdict. The stamp follows from the same
 //! rows, in [`super::validity`]; nothing else decides either.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::caveat::{caveat, is_try};
 use super::indicators::{
@@ -101,7 +101,7 @@ pub(crate) fn decision(findings: &[Finding]) -> Option<(VerdictId, &Finding)> {
 
 /// What a finding follows from, as far as its causes decide; itself where none does.
 fn root_of<'a>(findings: &'a [Finding], decided: (VerdictId, &'a Finding)) -> (VerdictId, &'a Finding) {
-    Roots { findings, known: BTreeMap::new() }.of(decided)
+    Roots { findings, known: HashMap::new() }.of(decided)
 }
 
 /// Looks for roots. Each finding is looked at once: in a stored run, which anybody may have edited, findings may cause each
@@ -109,7 +109,7 @@ fn root_of<'a>(findings: &'a [Finding], decided: (VerdictId, &'a Finding)) -> (V
 struct Roots<'a> {
     findings: &'a [Finding],
     /// none while its causes are being looked at
-    known: BTreeMap<Id, Option<(VerdictId, &'a Finding)>>,
+    known: HashMap<Id, Option<(VerdictId, &'a Finding)>>,
 }
 
 impl<'a> Roots<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Part;
 use crate::model::figures::seconds;
-use crate::model::order::Order as _;
+use crate::model::order::{Order as _, mapped};
 use crate::model::result::{ClockOffset, Machine};
 use crate::model::time::{rfc3339_of, unix_seconds};
 use crate::stats::interval::Interval;
@@ -200,7 +200,7 @@ pub(super) fn is_one_machine(a: &Part, b: &Part) -> bool {
 /// The seconds of one machine with what its log does not have: requests that began and connections, from its series.
 pub(super) fn whole_seconds(part: &Part) -> Vec<Interval> {
     let endpoints = part.run.plan.mix.len();
-    let mut seconds: BTreeMap<u64, Interval> = part.seconds.iter().map(|s| (s.second, s.clone())).collect();
+    let mut seconds = mapped(part.seconds.iter().map(|s| (s.second, s.clone())));
     let mut from = 0.0;
     for (second, point) in (0..).zip(&part.run.series) {
         let interval = seconds.entry(second).or_insert_with(|| Interval::empty(second, endpoints));

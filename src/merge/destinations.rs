@@ -2,13 +2,11 @@
 //! process stay with each destination, whose run is kept whole. What the program and the machine share (the client's CPU,
 //! descriptors, other programs) is judged once, over all.
 
-use std::collections::BTreeMap;
-
 use super::machines::{by_text, who};
 use crate::diagnose::{self, Diagnosis};
 use crate::model::document;
 use crate::model::finding::{Finding, FindingId, Undecided};
-use crate::model::order::Order as _;
+use crate::model::order::{Order as _, grouped};
 use crate::model::result::{
     Doubt, Ports, Resources, RunResult, RunStamp, SeriesPoint, Validity, Verdict, VerdictId, full_client_seconds,
 };
@@ -156,13 +154,13 @@ fn began_s(part: &RunResult, finding: &Finding) -> f64 {
 
 /// What is found of single destinations, a finding for each id, with the text of the destination where it began first.
 fn by_destination(parts: &[RunResult], names: &[String]) -> Vec<Finding> {
-    let mut by_id: BTreeMap<FindingId, Vec<(usize, &Finding)>> = BTreeMap::new();
-    for (at, part) in parts.iter().enumerate() {
-        for finding in part.findings.iter().filter(|f| !f.id.is_of_process()) {
-            by_id.entry(finding.id).or_default().push((at, finding));
-        }
-    }
-    let named = by_id.into_values().filter_map(|mut alike| {
+    let found = parts.iter().enumerate().flat_map(|(at, part)| {
+        let own = part.findings.iter().filter(|f| !f.id.is_of_process());
+        own.map(move |finding| (finding.id, (at, finding)))
+    });
+    let mut by_id = grouped(found);
+    by_id.order_by_key(|(id, _)| *id);
+    let named = by_id.into_iter().filter_map(|(_, mut alike)| {
         alike.order_by(|(a, x), (b, y)| began_s(&parts[*a], x).total_cmp(&began_s(&parts[*b], y)));
         let destinations: Vec<String> = alike.iter().map(|(at, _)| names[*at].clone()).collect();
         let (_, finding) = alike.first()?;
@@ -267,13 +265,12 @@ fn named(verdict: &Verdict, who: &str) -> Verdict {
 
 /// What could not be decided, of the whole or under the names of destinations.
 fn undecided(whole: &Diagnosis, parts: &[RunResult], names: &[String], found: &[FindingId]) -> Vec<Undecided> {
-    let mut by_id: BTreeMap<FindingId, Vec<(String, String)>> = BTreeMap::new();
-    for (part, name) in parts.iter().zip(names) {
-        for one in part.undecided.iter().filter(|u| !u.id.is_of_process()) {
-            by_id.entry(one.id).or_default().push((name.clone(), one.missing.clone()));
-        }
-    }
-    let named = by_id.into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, names.len(), NOUN).join("; ") });
+    let said = parts.iter().zip(names).flat_map(|(part, name)| {
+        let own = part.undecided.iter().filter(|u| !u.id.is_of_process());
+        own.map(|u| (u.id, (name.clone(), u.missing.clone())))
+    });
+    let named =
+        grouped(said).into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, names.len(), NOUN).join("; ") });
     let shared = whole.undecided.iter().filter(|u| u.id.is_of_process() && !found.contains(&u.id)).cloned();
     let mut all: Vec<Undecided> = shared.chain(named).collect();
     all.order_by_key(|u| u.id);

@@ -1,14 +1,12 @@
 //! Findings, verdict and stamp of a merged run: rules over all that was counted for what is the target's, and what each
 //! machine found of itself, under its name.
 
-use std::collections::BTreeMap;
-
 use super::Part;
 use super::machines::{NOUN, by_text, who};
 use crate::diagnose;
 use crate::model::figures::counted;
 use crate::model::finding::{Finding, FindingId, Severity, Undecided};
-use crate::model::order::Order as _;
+use crate::model::order::{Order as _, grouped};
 use crate::model::result::{Doubt, Machine, RunResult, RunStamp, Validity, Verdict, VerdictId};
 
 /// Machines whose reasons are in the stamp.
@@ -70,34 +68,32 @@ fn incomplete(verdict: &Verdict, lacks: &[String]) -> Verdict {
 
 /// What machines could not decide, under their names. What was found over all is decided.
 fn undecided(parts: &[Part], machines: &[Machine], found: &[Finding]) -> Vec<Undecided> {
-    let mut by_id: BTreeMap<FindingId, Vec<(String, String)>> = BTreeMap::new();
-    for (part, machine) in parts.iter().zip(machines) {
-        for undecided in &part.run.undecided {
-            if !found.iter().any(|f| f.id == undecided.id && f.machines.is_empty()) {
-                by_id.entry(undecided.id).or_default().push((machine.name.clone(), undecided.missing.clone()));
-            }
-        }
-    }
+    let is_open = |u: &&Undecided| !found.iter().any(|f| f.id == u.id && f.machines.is_empty());
+    let said = parts.iter().zip(machines).flat_map(|(part, machine)| {
+        let own = part.run.undecided.iter().filter(is_open);
+        own.map(|u| (u.id, (machine.name.clone(), u.missing.clone())))
+    });
+    let mut by_id = grouped(said);
+    by_id.order_by_key(|(id, _)| *id);
     by_id.into_iter().map(|(id, said)| Undecided { id, missing: by_text(said, machines.len(), NOUN).join("; ") }).collect()
 }
 
 /// What the machines found: a finding each, with the text of the first machine that has it.
 fn by_machine(parts: &[Part], machines: &[Machine], overall: &[Finding]) -> Vec<Finding> {
-    let mut by_id: BTreeMap<FindingId, (Finding, Vec<String>)> = BTreeMap::new();
-    for (part, machine) in parts.iter().zip(machines) {
-        for finding in &part.run.findings {
-            let said = overall.iter().any(|f| f.id == finding.id);
-            // Remarks help to read figures: those of the whole are judged as a whole.
-            if said || (finding.severity == Severity::Info && !finding.id.is_of_machine()) {
-                continue;
-            }
-            by_id.entry(finding.id).or_insert_with(|| (finding.clone(), Vec::new())).1.push(machine.name.clone());
-        }
-    }
-    let named = by_id.into_values().map(|(finding, names)| Finding {
-        title: format!("{}: {}", who(&names, machines.len(), NOUN), finding.title),
-        machines: names,
-        ..finding
+    let is_said = |f: &Finding| overall.iter().any(|whole| whole.id == f.id);
+    // Remarks help to read figures: those of the whole are judged as a whole.
+    let is_own = |f: &&Finding| !is_said(f) && (f.severity != Severity::Info || f.id.is_of_machine());
+    let found = parts.iter().zip(machines).flat_map(|(part, machine)| {
+        let own = part.run.findings.iter().filter(is_own);
+        own.map(|finding| (finding.id, (finding, machine.name.clone())))
+    });
+    let mut by_id = grouped(found);
+    by_id.order_by_key(|(id, _)| *id);
+    let named = by_id.into_iter().filter_map(|(_, alike)| {
+        let finding = alike.first()?.0;
+        let names: Vec<String> = alike.into_iter().map(|(_, name)| name).collect();
+        let title = format!("{}: {}", who(&names, machines.len(), NOUN), finding.title);
+        Some(Finding { title, machines: names, ..finding.clone() })
     });
     named.collect()
 }

@@ -19,10 +19,8 @@ mod sound;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
-
 use crate::model::document;
-use crate::model::order::Order as _;
+use crate::model::order::{Order as _, distinct};
 use crate::model::plan::{LoadPlan, Whole};
 use crate::model::result::{Host, PhasesMs, RunResult, Steady, Sysctls};
 use crate::model::time::per_second;
@@ -149,18 +147,14 @@ fn whole_plan(parts: &[Part]) -> LoadPlan {
     // Of machines that were led each has the length that it had.
     let duration = plans().map(|p| p.duration).max().unwrap_or_default();
     let port_range = first.port_range.filter(|_| machines::alike(parts, |plan| plan.port_range));
-    let mut sources: Vec<IpAddr> = plans().flat_map(|p| p.sources.iter().copied()).collect();
-    sources.sort_unstable();
-    sources.dedup();
+    let sources = distinct(plans().flat_map(|p| p.sources.iter().copied()));
     LoadPlan { users, spawn_rate, rate, requests, stages, duration, threads, port_range, sources, shard: None, ..first }
 }
 
 /// What all machines have in common.
 fn host(parts: &[Part]) -> Host {
     let hosts = || parts.iter().map(|part| &part.run.host);
-    let mut kernels: Vec<&str> = hosts().map(|h| h.kernel.as_str()).collect();
-    kernels.sort_unstable();
-    kernels.dedup();
+    let kernels = distinct(hosts().map(|h| h.kernel.as_str()));
     let first = &parts[0].run.host;
     let alike = |same: &dyn Fn(&Host) -> bool| hosts().all(same);
     Host {

@@ -7,6 +7,8 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserializer, Serialize};
 use serde_json::Value;
 
+use super::order::distinct;
+
 /// Why a key of a document is null. Array elements share a row: `series[].target_cpu_percent`.
 #[apply(record)]
 #[allow(missing_docs, reason = "contract keys")]
@@ -46,9 +48,7 @@ pub fn nulls(document: &impl Serialize) -> Vec<String> {
     if read.is_err() {
         return vec!["(not serialisable)".into()];
     }
-    keys.sort();
-    keys.dedup();
-    keys
+    distinct(keys)
 }
 
 /// Keys of `document` that are null and have no row in `rows`; empty for a sound document.

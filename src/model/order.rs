@@ -4,6 +4,7 @@
 //! serves all types; it costs an allocation, and an indirect call for each comparison.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Sorts, and keeps the order of equal elements.
 pub trait Order<T> {
@@ -41,6 +42,21 @@ fn positions(len: usize, by: &mut dyn FnMut(usize, usize) -> Ordering) -> Vec<us
     from
 }
 
+/// What is there, sorted, each once.
+pub fn distinct<T: Ord>(all: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.into_iter().collect();
+    all.order_by(Ord::cmp);
+    all.dedup();
+    all
+}
+
+/// A map of `pairs`. Where a map is collected they are sorted first, by one more sort for each type.
+pub fn mapped<K: Ord, V>(pairs: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, V> {
+    let mut map = BTreeMap::new();
+    map.extend(pairs);
+    map
+}
+
 /// Values by their keys, in the order in which the keys come.
 pub fn grouped<K: PartialEq, V>(pairs: impl IntoIterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
     let mut all: Vec<(K, Vec<V>)> = Vec::new();
@@ -67,7 +83,9 @@ mod tests {
             ours.order_by(|a, b| b.0.cmp(&a.0));
             by_key.order_by_key(|x| std::cmp::Reverse(x.0));
             prop_assert_eq!(&ours, &theirs);
-            prop_assert_eq!(by_key, theirs);
+            prop_assert_eq!(&by_key, &theirs);
+            let set: std::collections::BTreeSet<_> = theirs.iter().copied().collect();
+            prop_assert_eq!(distinct(theirs), Vec::from_iter(set));
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
 use crate::model::facts::{DiagSocket, Fact, KernelCounters, TcpState};
 use crate::model::figures::{self, count, counted, rate, seconds};
+use crate::model::order::distinct;
 use crate::model::plan::{Closer, LoadPlan};
 use crate::model::port_count::{PortCount, concrete};
 use crate::model::result::Host;
@@ -167,12 +168,7 @@ pub fn read_pool_facts() -> Fact<PoolFacts> {
 pub(super) fn pool_facts_of(sockets: &[DiagSocket]) -> Result<PoolFacts, String> {
     let range = sysctl::read_local_port_range().map_err(|e| format!("net.ipv4.ip_local_port_range: {e}"))?;
     let reserved = sysctl::read_reserved_ports().map_err(|e| format!("net.ipv4.ip_local_reserved_ports: {e}"))?;
-    let ports = |wanted: TcpState| {
-        let mut ports: Vec<u16> = sockets.iter().filter(|s| s.state == wanted).map(|s| s.local.1).collect();
-        ports.sort_unstable();
-        ports.dedup();
-        ports
-    };
+    let ports = |wanted: TcpState| distinct(sockets.iter().filter(|s| s.state == wanted).map(|s| s.local.1));
     Ok(PoolFacts { range, reserved, listeners: ports(TcpState::Listen), bound: ports(TcpState::BoundOnly) })
 }
 

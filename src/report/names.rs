@@ -1,6 +1,6 @@
 //! Names in a column that is narrower than they are: those that differ stay different.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::style::shortened;
 
@@ -12,12 +12,12 @@ const LEAST_PATH: usize = 6;
 pub fn shortened_apart(names: impl IntoIterator<Item = impl AsRef<str>>, width: usize) -> Vec<String> {
     let names: Vec<_> = names.into_iter().collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    let mut taken: HashMap<String, &str> = HashMap::new();
     // A name that fits keeps its words, whoever comes before it.
     for name in names.iter().filter(|name| name.chars().count() <= width) {
         taken.insert((*name).to_owned(), name);
     }
-    let mut shown: BTreeMap<&str, String> = BTreeMap::new();
+    let mut shown: HashMap<&str, String> = HashMap::new();
     for name in &names {
         if shown.contains_key(name) {
             continue;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::counts::Counts;
 use super::sparse::Sparse;
+use crate::model::order::mapped;
 use crate::model::outcome::{EndpointId, Failure};
 
 /// What happened in one whole second. Adding is exact and order-free.
@@ -72,7 +73,7 @@ impl Interval {
             to.clone_from(from);
         }
         let kinds = self.failures.iter().map(|((failure, endpoint), count)| ((*failure, endpoint.moved(first)), *count));
-        moved.failures = kinds.collect();
+        moved.failures = mapped(kinds);
         moved
     }
 

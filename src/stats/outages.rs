@@ -74,7 +74,7 @@ impl Outages {
         let mut outages = self.outages.clone();
         outages.order_by_key(|s| (s.from, s.to, s.count));
         let mut connected: Vec<(Stamp, Stamp)> = outages.iter().filter_map(|s| s.connected).collect();
-        connected.sort_unstable();
+        connected.order_by(Ord::cmp);
         let mut connected = connected.into_iter().peekable();
         // The latest connection among the stretches of connections that began before the outage at hand.
         let mut latest = Stamp::ZERO;

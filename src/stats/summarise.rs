@@ -11,6 +11,7 @@ use super::tail::is_refused;
 use super::totals::{ConnectTotals, EndpointTotals, WorkerTotals};
 use crate::model::figures::seconds;
 use crate::model::limits::{ERROR_ROWS, LATE_MS};
+use crate::model::order::mapped;
 use crate::model::outcome::{Cause, EndpointId, Failure, FailureSide, Party};
 use crate::model::plan::{LoadLimits, LoadPlan};
 use crate::model::received::{LimitHit, PartialAnswer, SurplusRow};
@@ -153,7 +154,7 @@ fn endpoint(c: &Filling<'_>, name: &str, e: &EndpointTotals) -> Endpoint {
         content_size_mean: (e.answers > 0).then(|| e.counts.body_bytes as f64 / e.answers as f64),
         latency_ms: e.answered.latency_ms(),
         all_latency_ms: all.latency_ms(),
-        status: e.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect(),
+        status: mapped(e.statuses.iter().map(|(status, n)| (status.to_string(), *n))),
         phases_ms: PhasesMs {
             blocked: e.phases.blocked.phase_ms(),
             connecting: e.phases.connecting.phase_ms(),

@@ -7,6 +7,7 @@ use super::descriptors::read_open;
 use super::process::{read_name, read_parent, read_pids};
 use super::sock_diag::{Scope, SockDiag, States};
 use crate::model::facts::{AcceptQueue, DiagSocket, TcpState};
+use crate::model::order::distinct;
 
 /// The processes that hold a listening socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +57,7 @@ pub fn find_owner(addr: SocketAddr) -> Result<Owner, OwnerError> {
         holders.retain(|pid| *pid != 1);
     }
     let is_root = |pid: &u32| read_parent(*pid).map_or(true, |parent| !holders.contains(&parent));
-    let mut roots: Vec<u32> = holders.iter().copied().filter(is_root).collect();
-    roots.sort_unstable();
+    let roots = distinct(holders.iter().copied().filter(is_root));
     let first = roots.first().copied().unwrap_or(holders[0]);
     Ok(Owner { name: read_name(first).map_err(io_error)?, roots })
 }

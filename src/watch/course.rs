@@ -13,7 +13,7 @@ use crate::diagnose::ports::hold::{Hold, hold};
 use crate::diagnose::ports::pool::PortUse;
 use crate::diagnose::settings_changed;
 use crate::model::facts::{Fact, KernelCounters};
-use crate::model::order::Order as _;
+use crate::model::order::{Order as _, distinct};
 use crate::model::port_count::PortCount;
 use crate::model::result::Sysctls;
 use crate::model::watch::{Attribution, Destination, LookRow, Outlook, Processes, SettingChange, Unowned, WatchReport};
@@ -117,9 +117,7 @@ impl Course {
     /// The destinations whose listeners are worth a look.
     pub fn destinations(&self) -> Vec<SocketAddr> {
         let own = self.seen.iter().filter(|(pair, s)| self.attribution(pair, s).is_some()).map(|((_, dest), _)| *dest);
-        let mut own: Vec<SocketAddr> = own.filter(|dest| !self.named.contains(dest)).collect();
-        own.sort_unstable();
-        own.dedup();
+        let own = distinct(own.filter(|dest| !self.named.contains(dest)));
         self.named.iter().copied().chain(own).take(LISTENERS_MAX).collect()
     }
 

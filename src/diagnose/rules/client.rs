@@ -2,6 +2,7 @@
 
 use super::lighter::round_rate;
 use super::prelude::*;
+use crate::model::order::Order as _;
 use crate::model::plan::Pinning;
 use crate::model::result::{CoreUse, ThreadRow};
 use crate::remedy::for_search;
@@ -99,7 +100,7 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
     if search_limit(run).is_some() {
         let mut against = for_search(&seen.situation(run));
         // The ring changes nothing about the requests.
-        against.sort_by_key(|remedy| !Name::Ring.is(remedy));
+        against.order_by_key(|remedy| !Name::Ring.is(remedy));
         against.truncate(2);
         remedies = against;
     }

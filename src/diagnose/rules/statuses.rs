@@ -6,6 +6,7 @@ use super::prelude::*;
 use super::status_class::{Class, Step};
 use super::target::{alone, evidence, hidden, in_part, less_load};
 use super::unfinished::one_by_hand;
+use crate::model::order::distinct;
 use crate::model::outcome::{Failure, Party, status_words};
 use crate::model::time::per_second;
 use crate::remedy::software::error_log;
@@ -53,9 +54,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
 /// Which status, since when, and its share of the answers.
 fn title(run: &RunResult, rows: &Rows<'_>, course: &Course, turn: Option<Turn>) -> String {
     let when = course.in_words();
-    let mut statuses: Vec<Option<u16>> = rows.0.iter().map(|row| row.failure().and_then(Failure::status)).collect();
-    statuses.sort_unstable();
-    statuses.dedup();
+    let statuses = distinct(rows.0.iter().map(|row| row.failure().and_then(Failure::status)));
     let answers = (run.totals.requests - run.totals.failures.min(run.totals.requests)).saturating_add(rows.count());
     let part = share(rows.count() as f64 / answers.max(1) as f64);
     let many = format!("{part} of {}", counted(answers, "answer"));

@@ -5,6 +5,7 @@
 
 use super::{LoadPlan, MixEntry, PortMode, PortRange, Target};
 use crate::model::course::{Arrivals, LevelOf, Stage, Stages};
+use crate::model::order::Order as _;
 
 /// One of several destinations.
 #[apply(record)]
@@ -66,7 +67,7 @@ pub fn apportion(total: u64, weights: &[u64]) -> Vec<u64> {
     let mut parts: Vec<u64> = weights.iter().map(|w| (exact(w) / all.max(1)) as u64).collect();
     let left = total.saturating_sub(parts.iter().sum());
     let mut by_rest: Vec<usize> = (0..weights.len()).collect();
-    by_rest.sort_by_key(|at| (std::cmp::Reverse(exact(&weights[*at]) % all.max(1)), *at));
+    by_rest.order_by_key(|at| (std::cmp::Reverse(exact(&weights[*at]) % all.max(1)), *at));
     by_rest.into_iter().take(left as usize).for_each(|at| parts[at] += 1);
     parts
 }

@@ -1,11 +1,10 @@
 //! What failed, by call and errno; which statuses came; who closed the connections.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 
 use super::shell::{list, titled};
 use crate::model::figures::{count, counted, seconds};
+use crate::model::order::distinct;
 use crate::model::result::{RunResult, SurplusRow};
 use crate::report::names::shortened_apart;
 use crate::report::style::{Tone, shortened, visible};
@@ -41,8 +40,8 @@ pub(super) fn by_kind(run: &RunResult) -> Markup {
 
 /// A row for each endpoint, a column for each status.
 pub(super) fn statuses(run: &RunResult) -> Table {
-    let all: BTreeSet<&str> = run.endpoints.iter().flat_map(|e| e.status.keys().map(String::as_str)).collect();
-    let shown: Vec<&str> = all.iter().copied().take(STATUSES).collect();
+    let all = distinct(run.endpoints.iter().flat_map(|e| e.status.keys().map(String::as_str)));
+    let shown = &all[..all.len().min(STATUSES)];
     let mut columns = vec![("Endpoint".to_owned(), Left)];
     columns.extend(shown.iter().map(|status| (shortened(status, NAME_WIDTH), Right)));
     columns.push(("No status".into(), Right));
@@ -50,7 +49,7 @@ pub(super) fn statuses(run: &RunResult) -> Table {
     let names = shortened_apart(run.endpoints.iter().map(|e| format!("{} {}", e.method, e.name)), NAME_WIDTH);
     for (e, name) in run.endpoints.iter().zip(names) {
         let mut cells: Vec<Cell> = vec![name.into()];
-        for status in &shown {
+        for status in shown {
             let n = e.status.get(*status).copied().unwrap_or(0);
             let bad = n > 0 && status.starts_with(['4', '5']);
             cells.push(if bad { Cell::toned(Tone::Bad, count(n)) } else { count(n).into() });

@@ -4,6 +4,7 @@ use super::{Detail, Page, study_detail};
 use crate::diagnose::thresholds::OTHERS_NAMED_PERCENT;
 use crate::model::figures::{ms, number, percent, rate, seconds, share};
 use crate::model::finding::{FindingId, Severity};
+use crate::model::order::Order as _;
 use crate::model::result::{Doubt, RunResult, RunStamp};
 use crate::model::study::{Comparison, Question, StepRow, StudyResult};
 use crate::report::names::shortened_apart;
@@ -123,7 +124,7 @@ pub(in crate::report) fn comparison(study: &StudyResult) -> Table {
 fn shown(study: &StudyResult) -> Vec<String> {
     let Some(last) = study.steps.last() else { return Vec::new() };
     let mut order = slowest(last, ENDPOINTS);
-    order.sort_unstable();
+    order.order_by(Ord::cmp);
     order.into_iter().map(|i| last.endpoints[i].name.clone()).collect()
 }
 

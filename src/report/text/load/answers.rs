@@ -4,6 +4,7 @@ use super::answered;
 use super::said::Said;
 use crate::diagnose::no_rate;
 use crate::model::figures::{count, is_supported, ms, rate, share};
+use crate::model::order::Order as _;
 use crate::model::result::{Endpoint, LatencyMs, RunResult, VerdictId, whole_seconds};
 use crate::model::time::per_second;
 use crate::report::names::shortened_apart;
@@ -126,7 +127,7 @@ fn endpoints(run: &RunResult, page: &Page) -> String {
     columns.extend([("p50", right), ("p95", right), ("p99 ms", right)]);
     let mut table = Table::with_columns(columns).indented(2);
     let mut shown = slowest(run, ENDPOINTS);
-    shown.sort_unstable();
+    shown.order_by(Ord::cmp);
     let shown: Vec<&Endpoint> = shown.into_iter().map(|i| &run.endpoints[i]).collect();
     let names = shortened_apart(shown.iter().map(|e| e.name.as_str()), NAME_WIDTH);
     for (e, name) in shown.into_iter().zip(names) {
