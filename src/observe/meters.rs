@@ -1,6 +1,6 @@
 //! CPU and memory between two looks: this process with its threads, and the target's processes with theirs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -135,7 +135,7 @@ pub(super) struct Cores {
 impl Cores {
     /// Of all these processes together; none where one of them, or the client, cannot be read.
     fn read(pids: &[u32]) -> Option<Self> {
-        let mut allowed = BTreeSet::new();
+        let mut allowed = HashSet::new();
         for pid in pids {
             allowed.extend(process::read_cores_allowed(*pid).ok()?);
         }

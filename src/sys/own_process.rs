@@ -2,6 +2,8 @@
 
 use procfs::process::Process;
 
+use super::process::Stat;
+
 /// See the module.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OwnProcess {
@@ -22,21 +24,23 @@ pub struct OwnProcess {
 /// Reads all of it.
 pub fn read() -> OwnProcess {
     let Ok(own) = Process::myself() else { return OwnProcess::default() };
-    let stat = own.stat().ok();
+    let stat = Stat::read(std::process::id()).ok();
+    let field = |number| stat.as_ref()?.field::<u64>(number);
     let limit = own.limits().ok().map(|l| l.max_open_files.soft_limit);
     OwnProcess {
         cpu_s: super::process::read_usage(std::process::id()).ok().map(|u| u.cpu_s),
-        resident_bytes: stat.as_ref().map(|s| s.rss * procfs::page_size()),
-        virtual_bytes: stat.as_ref().map(|s| s.vsize),
+        resident_bytes: field(24).map(|pages| pages * procfs::page_size()),
+        virtual_bytes: field(23),
         open_fds: own.fd_count().ok().map(|n| n as u64),
         max_fds: limit.and_then(|l| if let procfs::process::LimitValue::Value(n) = l { Some(n) } else { None }),
-        start_s: stat.as_ref().and_then(|s| start_of(s.starttime)),
+        start_s: field(22).and_then(start_of),
     }
 }
 
 /// Seconds of Unix time from clock ticks since boot.
 fn start_of(ticks: u64) -> Option<f64> {
-    let boot = procfs::boot_time_secs().ok()?;
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot: u64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok())?;
     Some(boot as f64 + ticks as f64 / procfs::ticks_per_second() as f64)
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Not here: who listens where ([`super::owner`]), and percentages over time (`observe`).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::str::FromStr;
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::time::{ClockId, clock_getcpuclockid};
@@ -36,9 +37,7 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
 ///
 /// Errors: it has ended, or is not readable.
 pub fn read_user_s(pid: u32) -> io::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse::<u64>().ok());
-    let ticks = ticks.ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))?;
+    let ticks: u64 = Stat::read(pid)?.field(14).ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))?;
     Ok(ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
@@ -62,11 +61,31 @@ pub(super) fn is_alive(pid: u32) -> bool {
     read_stat(pid).is_ok_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
-/// State and parent of one process, proc_pid_stat(5).
+/// The line of one process, proc_pid_stat(5).
+pub(super) struct Stat(String);
+
+impl Stat {
+    /// Errors: it has ended, or is not readable.
+    pub(super) fn read(pid: u32) -> io::Result<Self> {
+        let mut bytes = [0; STAT_ROOM];
+        let n = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut bytes)?;
+        Ok(Self(String::from_utf8_lossy(&bytes[..n]).into_owned()))
+    }
+
+    /// A field by its number there, from 3 on; none where it is not there, or something else.
+    pub(super) fn field<T: FromStr>(&self, number: usize) -> Option<T> {
+        // The name in parentheses may contain anything, blanks and parentheses too; what follows has none.
+        self.0.rsplit_once(')')?.1.split_ascii_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
+    }
+
+    fn state_and_parent(&self) -> Option<(char, u32)> {
+        self.field(3).zip(self.field(4))
+    }
+}
+
+/// State and parent of one process.
 fn read_stat(pid: u32) -> io::Result<(char, u32)> {
-    let mut bytes = [0; STAT_ROOM];
-    let n = std::fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut bytes)?;
-    parse_stat(&String::from_utf8_lossy(&bytes[..n])).ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))
+    Stat::read(pid)?.state_and_parent().ok_or_else(|| unexpected(&format!("/proc/{pid}/stat")))
 }
 
 fn unexpected(file: &str) -> io::Error {
@@ -89,10 +108,10 @@ pub enum ProcessEnd {
 /// The kernel writes a code of 0 for every reader that it would not let look into the process (proc_pid_stat(5), field 52:
 /// PTRACE_MODE_READ_FSCREDS), so 0 is believed only with that right.
 pub fn read_end(pid: u32) -> ProcessEnd {
-    let stat = procfs::process::Process::new(pid.cast_signed()).and_then(|p| p.stat());
+    let Ok(stat) = Stat::read(pid) else { return ProcessEnd::Unknown };
     // Of a main thread that ended before the others the process lives on.
-    let Some(stat) = stat.ok().filter(|stat| stat.state == 'Z' && stat.num_threads <= 1) else { return ProcessEnd::Unknown };
-    end_of(stat.exit_code, may_look_into(pid))
+    let ended = stat.field(3) == Some('Z') && stat.field(20).is_some_and(|threads: u32| threads <= 1);
+    if ended { end_of(stat.field(52), may_look_into(pid)) } else { ProcessEnd::Unknown }
 }
 
 /// A zombie's exit code, as wait(2) has it, by what its reader may see.
@@ -109,17 +128,10 @@ fn may_look_into(pid: u32) -> bool {
     std::fs::read_link(format!("/proc/{pid}/ns/user")).is_ok()
 }
 
-/// The beginning of the line: pid, name, state, parent.
-fn parse_stat(line: &str) -> Option<(char, u32)> {
-    // The name in parentheses may contain anything, blanks and parentheses too; what follows has none.
-    let mut words = line.rsplit_once(')')?.1.split_ascii_whitespace();
-    Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
-}
-
 /// Online cores that the main thread of a process may run on (sched_getaffinity(2)); of cores 0 to 1023.
 ///
 /// Errors: it has ended, or a security module forbids it.
-pub fn read_cores_allowed(pid: u32) -> io::Result<BTreeSet<u32>> {
+pub fn read_cores_allowed(pid: u32) -> io::Result<HashSet<u32>> {
     let set = sched_getaffinity(Pid::from_raw(pid.cast_signed()))?;
     Ok((0..CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false)).map(|core| core as u32).collect())
 }
@@ -193,8 +205,8 @@ pub(super) fn read_pids() -> io::Result<Vec<u32>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
-/// A name has 64 bytes at the most (kernel threads), the numbers before and after it up to the parent fewer.
-const STAT_ROOM: usize = 512;
+/// A name has 64 bytes at the most (kernel threads), each of the 51 numbers 20 and a blank.
+const STAT_ROOM: usize = 2048;
 /// Three decimal numbers of 64 bits, two blanks and a line end fit.
 const SCHEDSTAT_ROOM: usize = 64;
 
@@ -310,8 +322,10 @@ mod tests {
         assert!(ThreadReader::default().read(pid).is_err());
         assert_eq!(parse_schedstat("2000000000 500000000 7\n"), Some((2.0, 0.5)));
         assert_eq!(parse_schedstat("7\n"), None);
-        assert_eq!(parse_stat("42 (a (b) S 1) T 7 42 42 0 -1"), Some(('T', 7)));
-        assert_eq!((parse_stat("42 (x) S"), parse_stat("42")), (None, None));
+        let stat = |line: &str| Stat(line.into());
+        assert_eq!(stat("42 (a (b) S 1) T 7 42 42 0 -1").state_and_parent(), Some(('T', 7)));
+        assert_eq!(stat("42 (a (b) S 1) T 7 42 42 0 -1\n").field::<i32>(8), Some(-1));
+        assert_eq!((stat("42 (x) S").state_and_parent(), stat("42").field::<u32>(1)), (None, None));
     }
 
     #[test]
