@@ -1,12 +1,10 @@
 //! All words that `explain` knows, searched for in one pass over a line; and the fast search for the next line that may
 //! say anything.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use aho_corasick::automaton::Automaton;
-use aho_corasick::dfa::DFA;
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Input, MatchKind};
+use daachorse::DoubleArrayAhoCorasick;
 
 use super::answers::{STATUS_WORDS, SUMMARIES};
 use super::asides::ASIDES;
@@ -19,6 +17,7 @@ use super::messages_translated::{POSIX_TRANSLATED, WINDOWS_TRANSLATED};
 use super::tools::TOOLS;
 use super::usage::USAGE;
 use crate::model::explanation::{FailedCall, Side};
+use crate::model::order::distinct;
 
 /// What a piece of a line is.
 #[derive(Debug, Clone, Copy)]
@@ -195,18 +194,13 @@ const MARKS: &[&str] = &[
 
 /// The patterns of all tables, and what each of them is.
 pub(super) struct Lexicon {
-    words: NFA,
-    roles: Vec<(Role, Edges)>,
-    marks: Vec<&'static str>,
-    /// of `marks`, for a text of usual length
-    small: NFA,
-    /// of `marks`, for a long one
-    fast: OnceLock<DFA>,
+    words: Automaton,
+    /// of each of the words: what it is, several things for some
+    roles: Vec<Vec<(Role, Edges)>>,
+    marks: Automaton,
 }
 
-/// A text is long from this line on: a table of all states takes 30 ms and 17 MB to build, and then finds marks four times as
-/// fast (docs/MEASURING.md).
-const LONG_LINES: u64 = 20_000;
+type Automaton = DoubleArrayAhoCorasick<u32>;
 
 /// At which ends a pattern must end with its word.
 #[derive(Debug, Clone, Copy)]
@@ -236,62 +230,51 @@ impl Lexicon {
             .chain(
                 TOOLS.iter().enumerate().flat_map(|(n, (_, patterns))| patterns.iter().map(move |words| (*words, Role::Tool(n)))),
             );
-        let (mut patterns, mut roles) = (Vec::new(), Vec::new());
+        let mut roles: BTreeMap<String, Vec<(Role, Edges)>> = BTreeMap::new();
         for (pattern, role) in all {
             let is_tool = matches!(role, Role::Tool(_));
             let edges = Edges { start: !is_tool && !pattern.starts_with('*'), end: !is_tool && !pattern.ends_with('*') };
-            patterns.push(pattern.trim_matches('*'));
-            roles.push((role, edges));
+            roles.entry(pattern.trim_matches('*').to_ascii_lowercase()).or_default().push((role, edges));
         }
-        // Texts write apostrophes in several ways.
-        let part = |m: &'static Message| m.pattern.trim_matches('*').split('\'').max_by_key(|p| p.len());
-        let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
-        // Columns of a summary are blanks apart.
-        let summaries =
-            SUMMARIES.iter().flat_map(|(_, all)| *all).map(|words| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
-        let asides = ASIDES.iter().map(|(words, _)| *words);
-        let statuses = STATUS_WORDS.iter().copied();
-        let marks =
-            to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries).chain(asides).chain(statuses).chain([USAGE]);
-        let marks: Vec<&str> = marks.collect();
-        let words = small_automaton(&patterns);
-        let small = small_automaton(&marks);
-        Self { words, roles, marks, small, fast: OnceLock::new() }
+        Self { words: automaton(roles.keys()), roles: roles.into_values().collect(), marks: automaton(&marks()) }
     }
 
     /// Every known piece of a line in normal form, in the order of their ends.
     pub(super) fn read(&self, text: &str) -> Vec<Found> {
-        let found = self.words.try_find_overlapping_iter(Input::new(text)).expect(UNANCHORED).filter_map(|m| {
-            let (role, edges) = self.roles[m.pattern().as_usize()];
-            let (before, after) = (&text[..m.start()], &text[m.end()..]);
-            let starts = !edges.start || is_start(&text[m.start()..m.end()], before);
-            let ends = !edges.end || is_end(&text[m.start()..m.end()], after);
-            (starts && ends).then_some(Found { role, start: m.start(), end: m.end() })
+        let found = self.words.find_overlapping_iter(text).flat_map(|m| {
+            let (start, end) = (m.start(), m.end());
+            self.roles[m.value() as usize].iter().filter_map(move |(role, edges)| {
+                let starts = !edges.start || is_start(&text[start..end], &text[..start]);
+                let ends = !edges.end || is_end(&text[start..end], &text[end..]);
+                (starts && ends).then_some(Found { role: *role, start, end })
+            })
         });
         found.collect()
     }
 
-    /// The offset of the next piece that makes its line worth reading, in a text of which `lines` are read.
-    pub(super) fn next_mark(&self, bytes: &[u8], lines: u64) -> Option<usize> {
-        let input = Input::new(bytes);
-        let found = if lines < LONG_LINES {
-            self.small.try_find(&input)
-        } else {
-            self.fast.get_or_init(|| fast_automaton(&self.marks)).try_find(&input)
-        };
-        found.expect(UNANCHORED).map(|m| m.start())
+    /// The offset of the next piece that makes its line worth reading.
+    pub(super) fn next_mark(&self, bytes: &[u8]) -> Option<usize> {
+        self.marks.find_iter_from_iter(bytes.iter().map(u8::to_ascii_lowercase)).next().map(|m| m.start())
     }
 }
 
-const UNANCHORED: &str = "these automata take searches that may begin anywhere";
-const FITS: &str = "some hundred short patterns fit an automaton";
-
-fn small_automaton(patterns: &[&str]) -> NFA {
-    NFA::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(patterns).expect(FITS)
+/// What a line that is worth reading contains, in lower case, each once.
+fn marks() -> Vec<String> {
+    // Texts write apostrophes in several ways.
+    let part = |m: &'static Message| m.pattern.trim_matches('*').split('\'').max_by_key(|p| p.len());
+    let to_find: Vec<&str> = messages().filter_map(part).chain(ERRNOS.iter().map(|e| e.name)).collect();
+    // Columns of a summary are blanks apart.
+    let summaries =
+        SUMMARIES.iter().flat_map(|(_, all)| *all).map(|words| words.find('[').map_or(words.trim_end(), |at| &words[at..]));
+    let asides = ASIDES.iter().map(|(words, _)| *words);
+    let statuses = STATUS_WORDS.iter().copied();
+    let marks = to_find.into_iter().chain(MARKS.iter().copied()).chain(summaries).chain(asides).chain(statuses).chain([USAGE]);
+    distinct(marks.map(str::to_ascii_lowercase))
 }
 
-fn fast_automaton(patterns: &[&str]) -> DFA {
-    DFA::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(patterns).expect(FITS)
+/// A match has the number of its pattern.
+fn automaton<'a>(patterns: impl IntoIterator<Item = &'a String>) -> Automaton {
+    Automaton::new(patterns).expect("some hundred short patterns, each once, fit an automaton")
 }
 
 /// The pattern begins a word; Winsock's names begin with WSA.
@@ -311,11 +294,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_found_at_the_same_place_early_and_late_in_a_text() {
+    fn a_mark_is_found_in_upper_and_in_lower_case() {
         let lexicon = lexicon();
-        for mark in lexicon.marks.iter().copied().chain(["nothing that is known"]) {
-            let line = format!("01:02:03 worker 7 {}\n", mark.to_uppercase());
-            assert_eq!(lexicon.next_mark(line.as_bytes(), LONG_LINES), lexicon.next_mark(line.as_bytes(), 1), "{mark}");
+        for mark in marks() {
+            for written in [mark.to_ascii_uppercase(), mark] {
+                assert!(lexicon.next_mark(format!("worker 7 {written}\n").as_bytes()).is_some(), "{written}");
+            }
         }
     }
 }

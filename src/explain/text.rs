@@ -135,7 +135,7 @@ impl TextReader {
             // The first line of a text is always read: it may be all there is.
             let is_open = self.events.is_open() || self.sockets.in_list || self.usage.is_open();
             if self.lines > 0 && !is_open && self.broken.is_none() {
-                let next = lexicon().next_mark(&block[at..], self.lines).map_or(block.len(), |n| at + n);
+                let next = lexicon().next_mark(&block[at..]).map_or(block.len(), |n| at + n);
                 let start = memrchr(b'\n', &block[at..next]).map_or(at, |n| at + n + 1);
                 self.pass_over(&block[at..start]);
                 at = start;

@@ -6,9 +6,15 @@ use std::path::Path;
 
 use super::{sources, walk_files};
 
-/// The formatter itself, and what is written for programs: the interval log, Locust's CSV, coordinates and axis ticks.
-const MAY_SET_DECIMALS: &[&str] =
-    &["model/figures.rs", "report/hlog.rs", "report/locust_csv.rs", "report/chart/svg.rs", "report/chart/scale.rs"];
+/// The formatter itself, and what is written for programs: the interval log, Locust's CSV, JUnit's XML, coordinates and axis ticks.
+const MAY_SET_DECIMALS: &[&str] = &[
+    "model/figures.rs",
+    "report/hlog.rs",
+    "report/junit.rs",
+    "report/locust_csv.rs",
+    "report/chart/svg.rs",
+    "report/chart/scale.rs",
+];
 
 /// What a page counts. A number before one of these words has its thousands separated.
 const COUNTED: &[&str] = &[
