@@ -52,11 +52,13 @@ pub(super) fn median_range(ms: f64, most: f64) -> (f64, f64) {
     (MEDIAN_LEAST * ms, most * ms + MEDIAN_ADDED_MS)
 }
 
-/// Users with whom the target is just saturated, and the sum that says so: by Little's law, answers per second times pause and
-/// response without a queue. At least 1; none where too little was answered.
+/// Users with whom the target is just saturated, and the sum that says so: by Little's law, answers of the best second times pause
+/// and response without a queue. At least 1; none where too little was answered.
 pub(super) fn just_saturating(run: &RunResult) -> Option<(u32, String)> {
     let answers = run.totals.requests.saturating_sub(run.totals.failures);
-    let (rps, think_s) = (per_second(answers, run.duration_s), run.plan.think.mean().as_secs_f64());
+    // Work for those who gave up is lost: the best second says most of what the target can do.
+    let best = run.series.iter().map(|p| p.rps - p.failures_per_s).fold(per_second(answers, run.duration_s), f64::max);
+    let (rps, think_s) = (best, run.plan.think.mean().as_secs_f64());
     let known = || run.endpoints.iter().filter_map(|e| Some((e.requests as f64, without_queue_s(run, e)?)));
     let alone_s = known().map(|(n, s)| n * s).sum::<f64>() / known().map(|(n, _)| n).sum::<f64>();
     let users = rps * (think_s + alone_s);
