@@ -92,7 +92,7 @@ fn read(given: &Path) -> Result<Part, Exit> {
             return Err(Exit::usage(format!("{}: a study, not one run", file.display()))
                 .hint("merge its steps one by one: the files beside study.json, such as step-1-10-users.json"));
         }
-        Stored::Watch(_) => {
+        Stored::Watch => {
             return Err(Exit::usage(format!("{}: a watch, not a run", file.display()))
                 .hint("merge adds up what sockbench load kept with -o"));
         }

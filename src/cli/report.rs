@@ -18,11 +18,11 @@ use crate::model::by_name;
 use crate::model::document::plain;
 use crate::model::result::{RunResult, SCHEMA};
 use crate::model::study::{STUDY_SCHEMA, StudyResult};
-use crate::model::watch::{WATCH_SCHEMA, WatchReport};
+use crate::model::watch::WATCH_SCHEMA;
 use crate::remedy::quoted;
 use crate::report::chart::EndpointTimes;
 use crate::report::locust_csv::{self, History};
-use crate::report::text::{render_study, render_watch};
+use crate::report::text::render_study;
 use crate::report::{hlog, html, json};
 use crate::stats::interval::Interval;
 
@@ -75,7 +75,8 @@ const SEARCHED_DIRS: usize = 1_000;
 pub(crate) enum Stored {
     Run(Box<RunResult>),
     Study(Box<StudyResult>),
-    Watch(Box<WatchReport>),
+    /// as it was kept: nothing is computed from it again
+    Watch,
 }
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
@@ -99,8 +100,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
             study_report(args, &file, &study)?;
             gate(args, &steps_to_judge(&study).collect::<Vec<_>>())
         }
-        Stored::Watch(watched) => {
-            watch_report(args, &file, &watched)?;
+        Stored::Watch => {
+            watch_report(args, &file)?;
             Ok(0)
         }
     }
@@ -175,7 +176,7 @@ pub(crate) fn read(file: &Path) -> Result<Stored, Exit> {
     match head.schema.as_str() {
         SCHEMA => Ok(Stored::Run(Box::new(json::parse(&text).map_err(|e| bad(&e))?))),
         STUDY_SCHEMA => Ok(Stored::Study(Box::new(by_name::read(&text).map_err(|e| bad(&e))?))),
-        WATCH_SCHEMA => Ok(Stored::Watch(Box::new(by_name::read(&text).map_err(|e| bad(&e))?))),
+        WATCH_SCHEMA => Ok(Stored::Watch),
         other => {
             let ours = format!("schema {other}: not {SCHEMA}, {STUDY_SCHEMA} or {WATCH_SCHEMA}");
             Err(bad(&ours).hint("give run.json, study.json or watch.json"))
@@ -298,8 +299,9 @@ fn study_report(args: &Args, file: &Path, study: &StudyResult) -> Result<(), Exi
     files::to_stdout(text.as_bytes())
 }
 
-/// The page that the watch ended with, or its document. Errors: exit 2, it has no such form.
-fn watch_report(args: &Args, file: &Path, watched: &WatchReport) -> Result<(), Exit> {
+/// The page with every figure that was kept of a watch, or its document. Errors: exit 2, it has no such form, or its page was
+/// not kept.
+fn watch_report(args: &Args, file: &Path) -> Result<(), Exit> {
     let refused = |what: &str| {
         Exit::usage(format!("{}: {what} of a watch: it sent no requests of its own", file.display()))
             .hint("--format text or json; thresholds are for run.json and study.json")
@@ -314,11 +316,9 @@ fn watch_report(args: &Args, file: &Path, watched: &WatchReport) -> Result<(), E
         (Some(_), _) | (None, Format::Csv) => return Err(refused("csv")),
         (None, Format::Hlog) => return Err(refused("hlog")),
         (None, Format::Html) => return Err(refused("html")),
-        (None, Format::Json) => run_output::document(super::watch::document(watched))?,
-        (None, Format::Text) => {
-            let kept = args.document.as_ref().map(|given| given.display().to_string()).unwrap_or_default();
-            render_watch(watched, &super::page(args.no_color, args.report.verbose, Some(kept)))
-        }
+        (None, Format::Json) => files::read(file)?,
+        (None, Format::Text) => files::read(&file.with_file_name("report.txt"))
+            .map_err(|e| e.hint("sockbench watch -o DIR keeps report.txt beside watch.json"))?,
     };
     files::to_stdout(text.as_bytes())
 }

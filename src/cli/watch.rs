@@ -100,7 +100,7 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let signals = Signals::take().map_err(|e| Exit::environment(format!("watch: signals: {e}")))?;
     let (report, code) = watch(&args, &signals)?;
     let mut written = Written::default();
-    let document = || document(&report);
+    let document = || serde_json::to_string_pretty(&report).map(|text| text + "\n");
     if let Some(dir) = &output.dir {
         written.rendered(&dir.join("watch.json"), document());
         let whole = Page { detail: Detail::Full, kept: None, ..Page::plain() };
@@ -112,11 +112,6 @@ pub(crate) fn run(args: Args) -> Result<u8, Exit> {
     let _ = io::stderr().write_all(render_watch(&report, &page).as_bytes());
     let failed = report.findings.iter().find(|f| args.fail_on.contains(&f.id));
     written.settle(Ok(if failed.is_some() { EXIT_GATE } else { code }))
-}
-
-/// What is kept of a watch, with a newline at its end.
-pub(crate) fn document(report: &WatchReport) -> Result<String, serde_json::Error> {
-    Ok(serde_json::to_string_pretty(report)? + "\n")
 }
 
 /// A private namespace, where one is asked for, that does not outlive the command.

@@ -62,7 +62,7 @@ fn exit_codes_are_the_commands_own() {
     assert_eq!(document["watched"]["exit_code"], 0);
 }
 
-/// `report DIR` prints the page again that the watch ended with; what a watch has not is refused by name.
+/// `report DIR` prints the page that was kept of a watch; what a watch has not is refused by name.
 #[test]
 fn what_is_kept_of_a_watch_is_its_page_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -74,9 +74,9 @@ fn what_is_kept_of_a_watch_is_its_page_again() {
     };
     let page = report(&[]);
     assert_eq!(page.status.code(), Some(0), "{}", describe(&page));
-    let (shown, again) = (text(&watched.stderr), text(&page.stdout));
-    // What the watch says about its files comes after its page.
-    assert!(again.lines().count() > 3 && shown.contains(again.trim_end()), "{shown}\n{again}");
+    let first = text(&watched.stderr).lines().next().unwrap().to_owned();
+    assert!(text(&page.stdout).starts_with(&first), "{first}\n{}", text(&page.stdout));
+    assert_eq!(page.stdout, std::fs::read(kept.join("report.txt")).unwrap());
     let stored = std::fs::read(kept.join("watch.json")).unwrap();
     assert_eq!(report(&["--format", "json"]).stdout, stored);
     for more in [&["--format", "html"][..], &["--format", "csv"], &["--format", "hlog"], &["--again"], &["--fail-on-invalid"]] {
@@ -84,6 +84,13 @@ fn what_is_kept_of_a_watch_is_its_page_again() {
         assert_eq!(refused.status.code(), Some(2), "{}", describe(&refused));
         assert!(text(&refused.stderr).contains(" of a watch"), "{}", describe(&refused));
     }
+    std::fs::remove_file(kept.join("report.txt")).unwrap();
+    let lost = report(&[]);
+    assert!(
+        lost.status.code() == Some(2) && text(&lost.stderr).contains("hint: sockbench watch -o DIR keeps"),
+        "{}",
+        describe(&lost)
+    );
 }
 
 #[test]
