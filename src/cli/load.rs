@@ -327,8 +327,8 @@ pub(crate) fn announce(plan: &LoadPlan, loads: &[(&LoadPlan, &Baseline)], output
     }
 }
 
-/// Signal, refusal, a target that went away, failures: the first that applies decides, whichever destination it is of. Where
-/// every request of one failed, that is 1, whatever was asked.
+/// Signal, refusal, a target that went away, failures: the first that applies decides, whichever destination or step it is of.
+/// Where one answered no request, that is 1, whatever was asked.
 /// Errors: exit 3, no connection succeeded, or the target was gone at the end.
 pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_on_errors: bool) -> Result<u8, Exit> {
     if let Some(signal) = signal {
@@ -359,9 +359,9 @@ pub(crate) fn conclude(runs: &[(&RunResult, Ended)], signal: Option<i32>, fail_o
     Ok(u8::from(runs.iter().any(|(run, _)| has_only_failed(run) || (fail_on_errors && failed(run)))))
 }
 
-/// Not one request was answered with a status below 400, and they failed or waited in vain: no script can go on with that. Those
-/// that the end of a short run cut are no failures.
-fn has_only_failed(run: &RunResult) -> bool {
+/// Not one request was answered with a status below 400, and they failed, or the run says that they waited in vain: no script
+/// can go on with that. What the end of a run only cut is no failure.
+pub(crate) fn has_only_failed(run: &RunResult) -> bool {
     let t = &run.totals;
     let waited = run.verdict.id == VerdictId::TargetFailing || run.findings.iter().any(|f| f.id == FindingId::TargetHangs);
     t.requests <= t.failures && (t.failures + t.local_failures > 0 || waited)

@@ -124,7 +124,7 @@ pub(crate) struct OutputArgs {
     /// No colours, as with NO_COLOR or CI set, with TERM=dumb, and where stdout is no terminal
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) no_color: bool,
-    /// Exit with 1 when a request failed; where all did, that is so anyway
+    /// Exit with 1 when any request failed (without it: only when none was answered)
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) fail_on_errors: bool,
 }

@@ -7,7 +7,7 @@ use super::gate_args::{GateArgs, ToJudge};
 use super::load_args::{self, OutputArgs, ReportArgs};
 use super::report::{self, Stored};
 use super::run_output::{Keeps, RunFiles, Seconds, Written};
-use super::{Exit, files};
+use super::{Exit, files, load};
 use crate::merge::{self, Part};
 
 /// Add up the runs of several machines: one report, exact percentiles, ports and CPU per machine.
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     files.write_log(run, &merged.seconds, &mut written);
     outcome.report(run, args.report, args.no_color, &files, &mut written);
     args.gates.publish(&outcome, &to_judge, &mut written);
-    written.settle(Ok(0)).and_then(|code| outcome.settle(code))
+    written.settle(Ok(u8::from(load::has_only_failed(run)))).and_then(|code| outcome.settle(code))
 }
 
 /// Nothing is read or written before. Errors: exit 2, a result would replace one of the runs, or there is no run.

@@ -1,8 +1,8 @@
 //! Arguments, plans, commands: the only floor that prints and decides exit codes. One file per command.
 //!
-//! Exit codes: 0 done; 1 done, but every request failed, or one did and `--fail-on-errors`; 2 usage, bad plan or output path; 3 the environment
-//! refused, a result could not be written, or the target was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of
-//! 130/143, 2, 3, 99, 1.
+//! Exit codes: 0 done; 1 done, but a run, destination or step has no good answer (a status below 400), or a request failed and
+//! `--fail-on-errors`; 2 usage, bad plan or output path; 3 the environment refused, a result could not be written, or the target
+//! was refused or gone; 99 a threshold failed; 130/143 after a signal. Of several the first of 130/143, 2, 3, 99, 1.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write as _};
@@ -57,7 +57,7 @@ mod watch_output;
 mod worker;
 
 /// For the help of the program.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 every request of a run failed, or one did and --fail-on-errors is given, or a server's drain cut requests, or a text does not say why (explain); 2 unusable arguments, files or output paths, \
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 a run, a destination or a step of a study has not one answer with a status below 400, or a request failed and --fail-on-errors is given, or a server's drain cut requests, or a text does not say why (explain); 2 unusable arguments, files or output paths, \
 found before the run; 3 this machine refused, a result could not be written (the others are kept), or the target was not reached \
 or went away; 99 a threshold failed; 128+N ended by signal N";
 

@@ -4,12 +4,10 @@ use super::blocks::{Blocks, JUDGED, SHORTEST_S, length};
 use super::bootstrap::{Spread, Spreads, spreads};
 use super::chance::{holm, p_of_t, t95};
 use super::side::{Part, RunSide, Second};
-use crate::model::comparison::{COMPARE_SCHEMA, Compared, Comparison, Difference, EndpointRows, Pair, Row, Unlike};
+use crate::model::comparison::{CHANCE, COMPARE_SCHEMA, Compared, Comparison, Difference, EndpointRows, Pair, Row, Unlike};
 use crate::model::figures;
 use crate::model::result::Tool;
 
-/// Changes that are more seldom by chance are called real.
-const CHANCE: f64 = 0.05;
 /// Smaller changes are of no use to anybody: two runs of one program differ by as much for reasons outside of both.
 const REAL_SHARE: f64 = 0.02;
 /// The same of latencies, milliseconds.
@@ -222,7 +220,7 @@ fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], bas
     let list = real.join(", ");
     let [base_name, other_name] = [a, b].map(|side| shortened(&side.name));
     match verdict {
-        Difference::None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
+        Difference::None => nothing_real(totals),
         Difference::Better => format!("better: against {base_name}, {other_name} has {list}"),
         Difference::Worse => format!("worse: against {base_name}, {other_name} has {list}"),
         Difference::Mixed => format!("better and worse: against {base_name}, {other_name} has {list}"),
@@ -243,6 +241,42 @@ fn sentence(verdict: Difference, totals: &[Row], endpoints: &[EndpointRows], bas
 fn shortened(name: &str) -> String {
     const CHARS: usize = 40;
     if name.chars().count() <= CHARS { name.to_owned() } else { name.chars().take(CHARS - 2).chain("..".chars()).collect() }
+}
+
+/// Of two runs without a difference that matters: whether there is a small one, and whether a large one would have been seen.
+fn nothing_real(totals: &[Row]) -> String {
+    if let Some(row) = totals.iter().find(|row| row.is_small()) {
+        return format!("no difference that matters: {} is more than chance, but less than {}", spoken(row), least(row));
+    }
+    match totals.iter().find(|row| row.is_unclear()).and_then(|row| Some((row, row.interval?))) {
+        Some((row, [low, high])) => format!(
+            "no difference shown: {} varies so much that it may have changed by {} to {}",
+            label(row.what),
+            figures::signed_share(low),
+            figures::signed_share(high)
+        ),
+        None => "no real difference: p50, p95 and failures differ by no more than chance explains".into(),
+    }
+}
+
+/// The smallest change that matters, of which this one falls short.
+fn least(row: &Row) -> String {
+    let is_relative = row.change.is_some_and(|change| change.abs() < REAL_SHARE);
+    match row.what {
+        Compared::FailedShare => format!("{} of the requests", figures::share(REAL_FAILED)),
+        Compared::RateRps => figures::share(REAL_SHARE),
+        _ if is_relative => figures::share(REAL_SHARE),
+        _ => format!("{} ms", figures::number(REAL_MS)),
+    }
+}
+
+const fn label(what: Compared) -> &'static str {
+    match what {
+        Compared::FailedShare => "the share of failures",
+        Compared::RateRps => "the rate",
+        Compared::P50Ms => "p50",
+        _ => "p95",
+    }
 }
 
 fn spoken(row: &Row) -> String {

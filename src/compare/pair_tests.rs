@@ -152,3 +152,32 @@ fn only_whole_seconds_of_the_steady_part_are_compared() {
     // Those that begin at 2, 3 and 4 s.
     assert_eq!(RunSide::of("a", &run, Some(&log)).seconds.len(), 3);
 }
+
+/// "No real difference" is said only where a large one would have been seen, and a small one was not.
+#[test]
+fn a_small_change_and_one_that_cannot_be_told_are_named() {
+    let row = |what, base, other, interval, p| Row {
+        what,
+        base,
+        other,
+        change: change(what, base, other),
+        interval,
+        p: Some(p),
+        outcome: Some(Difference::None),
+    };
+    let p95 = |other, interval, p| row(Compared::P95Ms, 0.39, other, interval, p);
+    let said = |rows: &[Row]| nothing_real(rows);
+    assert_eq!(
+        said(&[p95(0.45, Some([0.087, 0.21]), 0.0004)]),
+        "no difference that matters: p95 +15 % is more than chance, but less than 0.1 ms"
+    );
+    assert_eq!(
+        said(&[row(Compared::P50Ms, 40.0, 40.4, Some([0.005, 0.015]), 0.01)]),
+        "no difference that matters: p50 +1 % is more than chance, but less than 2 %"
+    );
+    assert_eq!(
+        said(&[p95(1.04, Some([-0.29, 9.04]), 0.3)]),
+        "no difference shown: p95 varies so much that it may have changed by -29 % to +904 %"
+    );
+    assert!(said(&[p95(0.40, Some([-0.05, 0.08]), 0.4)]).starts_with("no real difference"));
+}

@@ -138,7 +138,7 @@ impl Axis {
             let moved = if (counted - after).abs() < 0.05 {
                 String::new()
             } else {
-                format!("; seconds are added up whole, and its first one as that which begins at {}", seconds(counted))
+                format!("; in the sums, its first second counts as the one that begins at {}", seconds(counted))
             };
             notes.push(format!("{} began {} after the first machine{within}{moved}", machine.name, seconds(after)));
         }

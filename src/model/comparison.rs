@@ -158,6 +158,24 @@ pub enum Difference {
     Worse,
 }
 
+/// Changes that are more seldom by chance than this are no chance.
+pub const CHANCE: f64 = 0.05;
+/// An interval that reaches as far cannot say that nothing changed.
+const WIDE: f64 = 0.25;
+
+impl Row {
+    /// It changed by more than chance explains, and by too little to matter.
+    pub fn is_small(&self) -> bool {
+        self.outcome == Some(Difference::None) && self.p.is_some_and(|p| p < CHANCE)
+    }
+
+    /// No change is shown, and a large one is not excluded.
+    pub fn is_unclear(&self) -> bool {
+        let reaches = |[low, high]: [f64; 2]| low.abs().max(high.abs()) > WIDE;
+        self.outcome == Some(Difference::None) && !self.is_small() && self.interval.is_some_and(reaches)
+    }
+}
+
 /// What is compared.
 #[apply(snake_case)]
 #[derive(strum::EnumString)]

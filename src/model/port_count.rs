@@ -27,12 +27,17 @@ pub struct StateCounts {
     pub established: u32,
     /// FIN_WAIT1, FIN_WAIT2, CLOSING
     pub fin_wait2: u32,
-    /// of these, FIN_WAIT2 that no process has any more: the kernel ends it after tcp_fin_timeout. The others end when the
-    /// other side closes
+    /// of these, FIN_WAIT2 that no process has any more: the kernel ends it after tcp_fin_timeout
     #[serde(default)]
     pub fin_wait2_timed: u32,
+    /// of these, FIN_WAIT2 that a process still has: it ends when the other side closes
+    #[serde(default)]
+    pub fin_wait2_kept: u32,
     /// CLOSE_WAIT, LAST_ACK
     pub close_wait: u32,
+    /// of these, LAST_ACK: both sides have closed
+    #[serde(default)]
+    pub last_ack: u32,
 }
 
 impl StateCounts {
@@ -42,7 +47,8 @@ impl StateCounts {
             TcpState::TimeWait => self.time_wait += 1,
             TcpState::Established | TcpState::SynSent | TcpState::SynRecv => self.established += 1,
             TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing => self.fin_wait2 += 1,
-            TcpState::CloseWait | TcpState::LastAck => self.close_wait += 1,
+            TcpState::CloseWait => self.close_wait += 1,
+            TcpState::LastAck => (self.close_wait, self.last_ack) = (self.close_wait + 1, self.last_ack + 1),
             TcpState::BoundOnly | TcpState::Listen => {}
         }
     }
@@ -129,7 +135,10 @@ impl PortCount {
     pub fn add_socket(&mut self, state: TcpState, free: Free) {
         self.states.add(state);
         self.time_wait_in_use += u32::from(state == TcpState::TimeWait && free != Free::Now);
-        self.states.fin_wait2_timed += u32::from(state == TcpState::FinWait2 && matches!(free, Free::In(_)));
+        if state == TcpState::FinWait2 {
+            self.states.fin_wait2_timed += u32::from(free != Free::Unknown);
+            self.states.fin_wait2_kept += u32::from(free == Free::Unknown);
+        }
         if let Free::In(free_s) = free {
             self.in_use.widen(free_s);
         }
@@ -143,7 +152,7 @@ impl PortCount {
         let own = s.time_wait.saturating_sub(earlier);
         s.time_wait -= own;
         s.established = s.established.saturating_add(own).saturating_add(std::mem::take(&mut s.fin_wait2));
-        s.fin_wait2_timed = 0;
+        (s.fin_wait2_timed, s.fin_wait2_kept) = (0, 0);
         self
     }
 }

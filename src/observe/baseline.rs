@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::socket_count::{CountScope, OfSource, SocketCounter};
+use super::socket_count::{CountScope, OfSource, SocketCounter, fin_wait2_rest};
 use crate::diagnose::ports::budget::Budget;
 use crate::diagnose::ports::hold::{CAPPED, Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortPool, PortUse, pool};
@@ -116,6 +116,7 @@ impl Baseline {
             range: self.pool.known().map(|p| p.range),
             any_destination: self.usage.shares_all_destinations(),
             taken_again: left.known().map_or(Duration::ZERO, Hold::taken_again),
+            fin_wait2_rest: fin_wait2_rest(&self.host.sysctls),
         }
     }
 

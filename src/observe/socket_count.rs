@@ -9,7 +9,7 @@ use crate::model::facts::{DiagSocket, Fact, TcpState};
 use crate::model::order::Order as _;
 use crate::model::plan::PortRange;
 use crate::model::port_count::{Free, PortCount, concrete};
-use crate::model::result::Elsewhere;
+use crate::model::result::{Elsewhere, Sysctls};
 use crate::sys::sock_diag::{Family, Scope, SockDiag, States};
 use crate::sys::socket;
 
@@ -34,12 +34,21 @@ pub struct CountScope {
     pub any_destination: bool,
     /// a port in TIME_WAIT with less than this left can be taken again: zero where its whole time counts
     pub taken_again: Duration,
+    /// what comes after the timer of a socket in FIN_WAIT2 that no process has: see [`fin_wait2_rest`]
+    pub fin_wait2_rest: Duration,
 }
 
 impl CountScope {
     /// Everything towards `dest`.
     pub fn towards(dest: SocketAddr) -> Self {
-        Self { dest: concrete(dest), sources: Vec::new(), range: None, any_destination: false, taken_again: Duration::ZERO }
+        Self {
+            dest: concrete(dest),
+            sources: Vec::new(),
+            range: None,
+            any_destination: false,
+            taken_again: Duration::ZERO,
+            fin_wait2_rest: Duration::ZERO,
+        }
     }
 }
 
@@ -119,7 +128,7 @@ fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut Por
     if !(ours && inside && (scope.any_destination || s.peer == dest)) {
         return;
     }
-    let free = free(s, scope.taken_again);
+    let free = free(s, scope.taken_again, scope.fin_wait2_rest);
     let (at, is_new) = seen.insert(s.local.0, s.local.1);
     if each.len() <= at {
         each.resize(at + 1, PortCount::default());
@@ -133,17 +142,21 @@ fn add(scope: &CountScope, seen: &mut PortsSeen, s: &DiagSocket, count: &mut Por
     }
 }
 
-/// The longest FIN_WAIT2 that is kept as a timewait socket, ms (TCP_TIMEWAIT_LEN). With a longer tcp_fin_timeout the kernel
-/// keeps the whole socket by its keepalive timer first, and then the timewait socket for at most this.
-const TIMEWAIT_MS: u32 = 60_000;
+/// The second stage of FIN_WAIT2 without a process: with a tcp_fin_timeout above 60 s (TCP_TIMEWAIT_LEN) the kernel keeps the whole
+/// socket for what is above by its keepalive timer, and then a timewait socket for as long again (tcp_keepalive_timer() in
+/// net/ipv4/tcp_timer.c).
+pub(super) fn fin_wait2_rest(sysctls: &Sysctls) -> Duration {
+    Duration::from_secs(u64::from(sysctls.tcp_fin_timeout_s.unwrap_or(0).saturating_sub(60)))
+}
 
 /// When the socket gives its port back. What has no process left (no inode) ends by its timer; the timer of a socket that
 /// has one means other things: it lasts as long as the process or the other side likes.
-pub(super) fn free(s: &DiagSocket, taken_again: Duration) -> Free {
+pub(super) fn free(s: &DiagSocket, taken_again: Duration, fin_wait2_rest: Duration) -> Free {
+    let ms = |d: Duration| u32::try_from(d.as_millis()).unwrap_or(u32::MAX);
     let left_ms = match s.state {
-        TcpState::TimeWait => s.expires_ms.saturating_sub(u32::try_from(taken_again.as_millis()).unwrap_or(u32::MAX)),
+        TcpState::TimeWait => s.expires_ms.saturating_sub(ms(taken_again)),
         TcpState::FinWait2 if s.is_timewait => s.expires_ms,
-        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => s.expires_ms.saturating_add(TIMEWAIT_MS),
+        TcpState::FinWait2 if s.inode == 0 && s.expires_ms > 0 => s.expires_ms.saturating_add(ms(fin_wait2_rest)),
         _ => return Free::Unknown,
     };
     if left_ms == 0 { Free::Now } else { Free::In(f64::from(left_ms) / 1000.0) }
@@ -260,7 +273,17 @@ mod tests {
         let dest = "127.0.0.1:80".parse().unwrap();
         let c = take(&CountScope::towards(dest), &rows);
         assert_eq!(c.used, 6, "40003 twice from 127.0.0.1, once from 127.0.0.2");
-        assert_eq!(c.states, StateCounts { time_wait: 2, fin_wait2: 1, fin_wait2_timed: 1, close_wait: 1, established: 3 });
+        assert_eq!(
+            c.states,
+            StateCounts {
+                time_wait: 2,
+                fin_wait2: 1,
+                fin_wait2_timed: 1,
+                close_wait: 1,
+                established: 3,
+                ..StateCounts::default()
+            }
+        );
         assert_eq!(c.time_wait_target_side, Some(1));
         assert_eq!((c.in_use.first_free_s, c.in_use.last_free_s), (0.1, 59.0), "FIN_WAIT2 without a process has a timer too");
 
@@ -273,13 +296,14 @@ mod tests {
     /// A process that shut its side down keeps the port as long as the other side does not close, whatever timer runs.
     #[test]
     fn only_fin_wait2_without_a_process_has_an_end() {
+        let rest = fin_wait2_rest(&Sysctls { tcp_fin_timeout_s: Some(100), ..Sysctls::default() });
         let at = |inode, is_timewait, expires_ms| {
             let row = row(TcpState::FinWait2, (HERE, 40000), (HERE, 80), expires_ms);
-            free(&DiagSocket { is_timewait, inode, ..row }, Duration::ZERO)
+            free(&DiagSocket { is_timewait, inode, ..row }, Duration::ZERO, rest)
         };
         assert_eq!([at(7, false, 0), at(7, false, 7_200_000)], [Free::Unknown; 2], "the second has a keepalive timer");
         assert_eq!(at(0, true, 59_000), Free::In(59.0));
-        assert_eq!(at(0, false, 40_000), Free::In(100.0), "tcp_fin_timeout above 60 s: a timewait socket follows");
+        assert_eq!(at(0, false, 40_000), Free::In(80.0), "tcp_fin_timeout of 100 s: 40 s more as a timewait socket");
         assert_eq!(at(0, false, 0), Free::Unknown);
     }
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::socket_count::free;
+use super::socket_count::{fin_wait2_rest, free};
 use crate::diagnose::ports::hold::{Hold, hold};
 use crate::diagnose::ports::pool::{PoolFacts, PortUse};
 use crate::model::budget::LINUX_HOLD_S;
@@ -87,6 +87,7 @@ impl<'a> Groups<'a> {
         let (index, servers) = (HashMap::new(), HashMap::new());
         let mut groups = Self { sysctls: how.sysctls, index, towards: Vec::new(), taken_again: Vec::new(), last: None, servers };
         let counts = OnceCell::new();
+        let rest = fin_wait2_rest(how.sysctls);
         for s in sockets.iter().filter(|s| !matches!(s.state, TcpState::Listen | TcpState::BoundOnly)) {
             let (local, peer) = (SocketAddr::from(s.local), SocketAddr::from(s.peer));
             let is_outgoing = match how.to {
@@ -110,7 +111,7 @@ impl<'a> Groups<'a> {
                 t.unanswered += u32::from(s.retransmits > 0);
             }
             if how.facts.is_none_or(|f| f.range.contains(local.port())) {
-                t.count.add_port(s.state, free(s, groups.taken_again[at]));
+                t.count.add_port(s.state, free(s, groups.taken_again[at], rest));
             } else {
                 t.used_outside += 1;
             }

@@ -7,6 +7,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use super::gates_text::{JudgedRun, actual};
+use super::style::visible;
 use crate::gates::Judged;
 
 type Xml = Writer<Vec<u8>>;
@@ -24,7 +25,7 @@ pub fn render(runs: &[JudgedRun]) -> io::Result<String> {
 }
 
 fn suite(xml: &mut Xml, run: &JudgedRun) -> io::Result<()> {
-    let name = printable(run.step.as_deref().unwrap_or("load"));
+    let name = visible(run.step.as_deref().unwrap_or("load"));
     let [tests, failures] = counts(&run.thresholds);
     let time = format!("{:.3}", Duration::try_from_secs_f64(run.duration_s).unwrap_or_default().as_secs_f64());
     xml.create_element("testsuite")
@@ -32,14 +33,14 @@ fn suite(xml: &mut Xml, run: &JudgedRun) -> io::Result<()> {
         .with_attribute(("time", &*time))
         .write_inner_content(|xml| {
             run.thresholds.iter().try_for_each(|judged| case(xml, &name, judged))?;
-            output(xml, &printable(&run.verdict))
+            output(xml, &visible(&run.verdict))
         })?;
     Ok(())
 }
 
 fn case(xml: &mut Xml, suite: &str, judged: &Judged) -> io::Result<()> {
-    let was = printable(&format!("{} in this run", actual(&judged.actual)));
-    let (name, class) = (printable(&judged.text), format!("sockbench.{suite}"));
+    let was = visible(&format!("{} in this run", actual(&judged.actual)));
+    let (name, class) = (visible(&judged.text), format!("sockbench.{suite}"));
     xml.create_element("testcase")
         .with_attributes([("name", &*name), ("classname", &class), ("time", "0.000")])
         .write_inner_content(|xml| {
@@ -63,9 +64,4 @@ fn counts<'a>(all: impl IntoIterator<Item = &'a Judged>) -> [String; 2] {
         failures += u32::from(!judged.passed);
     }
     [tests, failures].map(|n: u32| n.to_string())
-}
-
-/// Without colours, and without what XML cannot hold.
-fn printable(text: &str) -> String {
-    strip_ansi_escapes::strip_str(text).replace(|c| c < ' ' && !matches!(c, '\t' | '\n' | '\r'), "")
 }

@@ -96,8 +96,9 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
             count(pool)
         );
     }
-    if s.fin_wait2 > s.time_wait {
-        let end = if 2 * s.fin_wait2_timed >= s.fin_wait2 {
+    let half_closed = s.fin_wait2_timed + s.fin_wait2_kept;
+    if half_closed > s.time_wait {
+        let end = if s.fin_wait2_timed >= s.fin_wait2_kept {
             "They come back after tcp_fin_timeout"
         } else {
             "A process still has them, so no timer ends them: they come back when the server closes too, or tcp_fin_timeout after \
@@ -105,7 +106,7 @@ fn why_full(report: &WatchReport, d: &Destination, pool: u32) -> String {
         };
         return format!(
             "{} of the {} ports are in FIN_WAIT2: the client has closed, the server has not. {end}.{left}",
-            count(s.fin_wait2),
+            count(half_closed),
             count(pool)
         );
     }

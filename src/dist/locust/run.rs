@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::message::{CLASSES, Spawn};
 use super::stats::Unreported;
+use crate::model::order::distinct;
 use crate::model::time::Stamp;
 
 /// Characters of a class's name that are repeated to a reader.
@@ -73,7 +74,7 @@ impl Run {
         let known = self.known.as_ref()?;
         let is_unknown = |(class, n): &&(String, u32)| *n > 0 && !known.contains(class);
         let unknown = self.spawn.users.iter().filter(is_unknown).map(|(class, _)| class.chars().take(NAME_CHARS).collect());
-        let new: BTreeSet<String> = unknown.filter(|class| !self.reported.contains(class)).collect();
+        let new: Vec<String> = distinct(unknown.filter(|class| !self.reported.contains(class)));
         let known = known.join(", ");
         if self.reported.len() + new.len() > CLASSES {
             return None;

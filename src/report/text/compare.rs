@@ -159,6 +159,8 @@ fn tables_with(pair: &Pair, endpoints: usize, detail: Detail, room: usize) -> Ve
         let (tone, word) = match row.outcome {
             Some(Difference::Better) => (Tone::Good, "better"),
             Some(Difference::Worse) => (Tone::Bad, "worse"),
+            Some(_) if row.is_small() => (Tone::Faint, "small"),
+            Some(_) if row.is_unclear() => (Tone::Faint, "unclear"),
             Some(_) => (Tone::Faint, "same"),
             None => (Tone::Faint, "not judged"),
         };
@@ -286,7 +288,10 @@ mod tests {
         let text = tables(&pair, ENDPOINTS)[0].render(Style::Plain, 100);
         assert!(pair.totals.iter().any(|row| row.outcome.is_none()), "{text}");
         for line in text.lines().skip(2) {
-            assert!(["better", "worse", "same", "not judged"].iter().any(|word| line.trim_end().ends_with(word)), "{line}");
+            assert!(
+                ["better", "worse", "same", "small", "unclear", "not judged"].iter().any(|word| line.trim_end().ends_with(word)),
+                "{line}"
+            );
         }
     }
 

@@ -92,7 +92,7 @@ fn single(r: &PortsReport, d: &DestinationPorts, page: &Page) -> String {
                 page.labelled("free", &text)
             }
         };
-    } else if depends_on_server(d) + d.states.close_wait > 0 {
+    } else if d.states.fin_wait2_kept > 0 || depends_on_process(d) > 0 {
         out += &page.labelled("free", &lasting);
     }
     if let (Some(pool), Some(hold), Some(ceiling)) = (r.pool, d.hold_s, d.ceiling_cps) {
@@ -180,18 +180,18 @@ fn waits(d: &DestinationPorts) -> bool {
     d.last_free_in_s.is_some_and(|s| s > 0.0) && d.open == 0
 }
 
-/// Of those in FIN_WAIT2 only the ones without a process have a timer.
-const fn depends_on_server(d: &DestinationPorts) -> u32 {
-    d.states.fin_wait2.saturating_sub(d.states.fin_wait2_timed)
+/// The server has closed, and the process here has not.
+const fn depends_on_process(d: &DestinationPorts) -> u32 {
+    d.states.close_wait.saturating_sub(d.states.last_ack)
 }
 
 /// When a port in such a state is free, if not by TIME_WAIT.
-const FIN_WAIT2_OPEN: &str = "in FIN_WAIT2 depend on the server: no timer ends them while a process here has the socket; when \
+const FIN_WAIT2_KEPT: &str = "in FIN_WAIT2 depend on the server: no timer ends them while a process here has the socket; when \
                               the server closes too, TIME_WAIT follows";
-/// See [`FIN_WAIT2_OPEN`].
+/// See [`FIN_WAIT2_KEPT`].
 const FIN_WAIT2_TIMED: &str = "in FIN_WAIT2 that no process has any more end by their timer (tcp_fin_timeout); where the \
                                server closes before, TIME_WAIT follows";
-/// See [`FIN_WAIT2_OPEN`].
+/// See [`FIN_WAIT2_KEPT`].
 const CLOSE_WAIT: &str = "in CLOSE_WAIT depend on the process here: the server has closed, it has not";
 
 /// What many rows do not have, and no line here is about.
@@ -222,9 +222,9 @@ fn notes(r: &PortsReport, shown: &[&DestinationPorts]) -> Vec<String> {
         ));
     }
     let ends = [
-        (sum(&depends_on_server), FIN_WAIT2_OPEN),
+        (sum(&|d| d.states.fin_wait2_kept), FIN_WAIT2_KEPT),
         (sum(&|d| d.states.fin_wait2_timed), FIN_WAIT2_TIMED),
-        (sum(&|d| d.states.close_wait), CLOSE_WAIT),
+        (sum(&depends_on_process), CLOSE_WAIT),
     ];
     notes.extend(ends.into_iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{} {words}{listed}", count(n))));
     let outside = sum(&|d| d.used_outside);

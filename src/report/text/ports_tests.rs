@@ -108,14 +108,17 @@ fn ports_with_and_without_a_known_end_are_told_apart() {
     let [one, two] = shown(StateCounts { fin_wait2: 31, fin_wait2_timed: 31, ..none }, 31);
     assert!(one.contains("all free in 59.9 s, the first in 1.5 s") && one.contains(&format!("31 {orphans}")), "{one}");
     assert!(two.contains("all free") && two.contains(&format!("62 {orphans}")) && !two.contains("depend on"), "{two}");
-    let [one, two] = shown(StateCounts { fin_wait2: 3, ..none }, 0);
+    let [one, two] = shown(StateCounts { fin_wait2: 3, fin_wait2_kept: 3, ..none }, 0);
     assert!(one.contains("free 3 without a known end") && one.contains(&format!("3 {kept}")), "{one}");
     assert!(!two.contains("all free") && two.contains(&format!("6 {kept}")), "{two}");
-    let [one, _] = shown(StateCounts { time_wait: 9, fin_wait2: 5, fin_wait2_timed: 2, established: 4, ..none }, 11);
+    let [one, _] =
+        shown(StateCounts { time_wait: 9, fin_wait2: 5, fin_wait2_timed: 2, fin_wait2_kept: 3, established: 4, ..none }, 11);
     assert!(one.contains("free 11 within 59.9 s, the first in 1.5 s; 7 without a known end"), "{one}");
     assert!(one.contains(&format!("2 {orphans}")) && one.contains(&format!("3 {kept}")), "{one}");
     let [one, _] = shown(StateCounts { close_wait: 2, ..none }, 0);
     assert!(one.contains("free 2 without a known end") && one.contains("2 in CLOSE_WAIT depend on the process here"), "{one}");
+    let [one, _] = shown(StateCounts { fin_wait2: 2, close_wait: 3, last_ack: 3, ..none }, 0);
+    assert!(!one.contains("depend on") && !one.contains("known end"), "FIN_WAIT1 and LAST_ACK: everybody has closed: {one}");
     let [one, _] = shown(StateCounts { established: 2, ..none }, 0);
     assert!(!one.contains("known end"), "open connections speak for themselves: {one}");
 }
