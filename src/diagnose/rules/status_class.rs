@@ -15,7 +15,9 @@ pub(super) enum Class {
     Method,
     /// 429: a limit of requests in a time
     RateLimit,
-    /// 502, 504: a proxy has no answer from the server behind it
+    /// 408: the request was not there in time
+    Late,
+    /// 502, 504, and 520 to 524 of one maker of proxies: a proxy has no answer from the server behind it
     Upstream,
     /// 503: no room, or what it needs is away
     Unavailable,
@@ -30,7 +32,7 @@ pub(super) enum Class {
 pub(super) enum Step {
     /// the same request by curl
     ByHand,
-    /// whether the target has anything at `/`
+    /// whether the target has anything at `/`; what the run's own server has
     Root,
     /// the site by its name
     Host,
@@ -63,7 +65,8 @@ impl Class {
             407 => Self::ProxyCredentials,
             405 | 501 => Self::Method,
             429 => Self::RateLimit,
-            502 | 504 => Self::Upstream,
+            408 => Self::Late,
+            502 | 504 | 520..=524 => Self::Upstream,
             503 => Self::Unavailable,
             500.. => Self::Program,
             _ => Self::Request,
@@ -78,19 +81,42 @@ impl Class {
                  the load."
             }
             Self::Address => "At times nothing was at this path: servers behind a balancer differ, or something goes and comes.",
-            Self::Credentials => {
+            Self::Credentials if whole => {
                 "The target wants credentials, or does not accept those of this run: it is the request, not the load."
             }
-            Self::Forbidden => {
+            Self::Credentials => {
+                "At times the target did not accept the credentials, or wanted some: they ran out, a limit was reached, or servers \
+                 behind a balancer differ."
+            }
+            Self::Forbidden if whole => {
                 "The target does not let this request in: it lacks credentials or rights, or a filter by address, Host or User-Agent \
                  forbids it. It is the request, not the load."
             }
-            Self::ProxyCredentials => {
+            Self::Forbidden => {
+                "The target let the same request in at other times: a filter or a limit of requests took these, or servers behind \
+                 a balancer differ."
+            }
+            Self::ProxyCredentials if whole => {
                 "A proxy wants credentials before it passes the request on: it is the request, not the load."
             }
-            Self::Method => "The target does not accept this method here: it is the request, not the load.",
+            Self::ProxyCredentials => {
+                "At times a proxy wanted credentials, and at other times it did not: a limit was reached, or proxies behind a \
+                 balancer differ."
+            }
+            Self::Method if whole => "The target does not accept this method here: it is the request, not the load.",
+            Self::Method => {
+                "At times the target did not accept this method, and at other times it did: servers behind a balancer differ, or a \
+                 filter took these."
+            }
             Self::RateLimit => "The target takes only so many requests in a time: it works, and refuses those above its limit.",
             Self::Upstream => "A proxy answered: the server behind it gave no valid answer in time.",
+            Self::Late => {
+                "The target did not get the whole request in time: it read late, or this program or the network was slow. Some servers \
+                 also send it on a connection that was idle for long, as they close it."
+            }
+            Self::Unavailable if whole => {
+                "It served nothing here: it is not ready, it is in maintenance, or what it needs is away."
+            }
             Self::Unavailable => "It takes no more: a queue or limit of its program is full, or what it needs is away.",
             Self::Program => "The target's program failed: its log says why.",
             Self::Request => "The target answered that it does not accept the request as it is: path, method, header or body.",
@@ -102,20 +128,29 @@ impl Class {
         match (self, whole) {
             // One user asks for the same, and is answered the same.
             (Self::Address, true) => &[Step::ByHand, Step::Root, Step::Host],
-            (Self::Address, false) | (Self::Program, _) => &[Step::Log, Step::ByHand, Step::Alone],
-            (Self::Credentials | Self::Forbidden | Self::ProxyCredentials, _) => &[Step::Credentials, Step::ByHand],
-            (Self::Method, _) => &[Step::Methods, Step::ByHand],
+            (Self::Credentials | Self::Forbidden | Self::ProxyCredentials, true) => &[Step::Credentials, Step::ByHand],
+            (Self::Method, true) => &[Step::Methods, Step::ByHand],
+            (Self::ProxyCredentials, false) => &[Step::ProxyLog, Step::ByHand, Step::Alone],
+            // Where the same request is let in at other times, the target's log says what took the others.
+            (Self::Address | Self::Credentials | Self::Forbidden | Self::Method, false) | (Self::Program | Self::Late, _) => {
+                &[Step::Log, Step::ByHand, Step::Alone]
+            }
             (Self::RateLimit, _) => &[Step::Accepted, Step::ByHand, Step::Alone],
             (Self::Upstream, _) => &[Step::ProxyLog, Step::Behind, Step::Alone],
-            (Self::Unavailable, true) => &[Step::ByHand, Step::Log, Step::Room, Step::Alone],
+            (Self::Unavailable, true) => &[Step::ByHand, Step::Log, Step::Alone],
             (Self::Unavailable, false) => &[Step::Room, Step::Log, Step::ByHand, Step::Alone],
             (Self::Request, _) => &[Step::ByHand, Step::Alone],
         }
     }
 
-    /// More load can bring this status where less does not, and how long there was load before has no part in it.
-    pub(super) const fn can_be_of_the_load(self) -> bool {
-        matches!(self, Self::Upstream | Self::Unavailable | Self::Program)
+    /// More load can bring this status where less does not: at once, or as something runs full under a load that stays the
+    /// same. A request that is let in at other times can have met a limit; `whole` where none was.
+    pub(super) const fn can_be_of_the_load(self, whole: bool) -> bool {
+        match self {
+            Self::Upstream | Self::Unavailable | Self::Program | Self::Late => true,
+            Self::Credentials | Self::Forbidden | Self::ProxyCredentials => !whole,
+            Self::Address | Self::Method | Self::RateLimit | Self::Request => false,
+        }
     }
 }
 
@@ -139,12 +174,33 @@ mod tests {
         let of_the_request = [401, 403, 404, 405, 407, 410, 501].map(|status| Class::of(status).expect("a class"));
         for class in of_the_request {
             let steps = class.steps(true);
-            assert!(!class.can_be_of_the_load() && class.meaning(true).contains("not the load"), "{class:?}");
+            assert!(!class.can_be_of_the_load(true) && class.meaning(true).contains("not the load"), "{class:?}");
             assert!(![Step::Alone, Step::Room, Step::Accepted].iter().any(|step| steps.contains(step)), "{class:?}: {steps:?}");
+            // Where other answers to the same request were good, the request is not what is wrong.
+            let steps = class.steps(false);
+            assert!(!class.meaning(false).contains("not the load"), "{class:?}: {}", class.meaning(false));
+            assert!(
+                ![Step::Credentials, Step::Methods, Step::Root, Step::Host].iter().any(|step| steps.contains(step)),
+                "{class:?}"
+            );
+            assert!(steps.contains(&Step::Alone), "{class:?}: {steps:?}");
         }
-        for status in [500, 502, 503, 504, 599] {
-            assert!(Class::of(status).expect("a class").can_be_of_the_load(), "{status}");
+        for status in [408, 500, 502, 503, 504, 520, 599] {
+            let class = Class::of(status).expect("a class");
+            assert!(class.can_be_of_the_load(true) && class.can_be_of_the_load(false), "{status}");
         }
+        for (status, can) in [(401, true), (403, true), (407, true), (404, false), (405, false), (429, false)] {
+            assert_eq!(Class::of(status).expect("a class").can_be_of_the_load(false), can, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_its_own_kind_has_a_class_of_its_own() {
+        for (status, class) in [(408, Class::Late), (520, Class::Upstream), (524, Class::Upstream), (525, Class::Program)] {
+            assert_eq!(Class::of(status), Some(class), "{status}");
+        }
+        let (whole, part) = (Class::Unavailable.meaning(true), Class::Unavailable.meaning(false));
+        assert!(!whole.contains("full") && part.contains("full"), "{whole} {part}");
     }
 
     #[test]

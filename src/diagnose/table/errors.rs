@@ -131,7 +131,7 @@ pub(super) const RULES: &[Rule] = &[
         says: "the target answered with a status of 400 or above, or failed in a way that no other rule names",
         fires: "a status of 400 or above, or any other failure at the target, by call and errno",
         needs: COUNTED_AT_TARGET,
-        advises: "by class of status: the path or the Host, credentials, a method; the log of the target or of the proxy; a longer queue, more workers or less load where it is full; the rate that was accepted; one request by hand",
+        advises: "by class of status, and whether every answer had it: the path or the Host, credentials, a method; the log of the target or of the proxy; a longer queue, more workers or less load where it is full; the rate that was accepted all along; one request by hand",
         witness: "the target's own count of answers, and the kernel's PassiveOpens",
         as_cause: "the target answered with errors",
         caused_by: &[Id::TargetQueueing],
