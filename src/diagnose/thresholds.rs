@@ -96,10 +96,18 @@ thresholds! {
     HELD_UP_MS: f64 = 900.0, Ms;
     /// target-connection-limit: connections without an answer, beside served ones, from which it is no single one that is stuck.
     WAITING_CONNECTIONS: u64 = 2, Count;
-    /// target-resets: open connections at the end, of the users, up to which the target may keep no more.
+    /// target-resets, target-forbids-keepalive: open connections at the end, of the users, up to which the target may keep no more.
     KEPT_MOST_SHARE: f64 = 0.9, Share;
-    /// target-resets: connections that live less than this end by a limit: hardly any idle timeout is shorter.
+    /// target-resets, target-forbids-keepalive: connections that live less than this end by a limit: hardly any idle timeout is shorter.
     IDLE_TIMEOUT_LEAST_S: f64 = 0.1, Seconds;
+    /// target-resets, target-forbids-keepalive: open connections at an earlier look and at the end are as many up to this factor.
+    STEADY_OPEN_TIMES: f64 = 1.5, Times;
+    /// target-resets, target-forbids-keepalive: and so many more, which few connections differ by anyway.
+    STEADY_OPEN_ROOM: f64 = 2.0, Count;
+    /// target-resets, target-forbids-keepalive: answers per ended connection this near to a whole number are a limit of requests.
+    REQUESTS_NEAR: f64 = 0.05, Count;
+    /// target-resets, target-forbids-keepalive: the greatest such number: greater ones are near any mean.
+    REQUESTS_MOST: f64 = 10.0, Count;
     /// target-hangs: a request that got nothing must have waited this long.
     HANG_MS: f64 = 1000.0, Ms;
     /// target-hangs: and this many times as long as the slowest answered one took.

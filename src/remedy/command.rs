@@ -6,7 +6,6 @@ use std::fmt;
 
 use super::change;
 use super::flags::{flags, has_default_source, quoted};
-use super::software::Usual;
 use crate::model::course::LevelOf;
 use crate::model::limits;
 use crate::model::plan::{LoadPlan, PortMode, Think};
@@ -56,13 +55,6 @@ impl From<String> for Command {
 impl From<&str> for Command {
     fn from(line: &str) -> Self {
         line.to_owned().into()
-    }
-}
-
-/// All of them are what is typed, and the short form is what changes.
-impl From<Usual> for Command {
-    fn from(usual: Usual) -> Self {
-        Self { line: usual.all.to_owned(), change: Some(usual.short.to_owned()) }
     }
 }
 

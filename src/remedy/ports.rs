@@ -7,7 +7,7 @@ use super::catalogue::Name;
 use super::command::{Command, load_after_sysctl, load_with};
 use super::ports_range::{destinations, ring, wider_range};
 use super::promise::{PACE_SHARE, against_demand, leaving, none_missing, room_for};
-use super::software::{self, keeps_connections};
+use super::software::{self, LONGER_IDLE, keeps_connections};
 use super::systems::System;
 use super::target::{Kind, serve_with};
 use super::{Situation, advice, named, sustains};
@@ -113,7 +113,10 @@ pub(crate) fn longer_idle(run: &RunResult, expected: String) -> Remedy {
     match Kind::of(run) {
         Kind::Foreign => {
             let process = run.resources.target.as_ref().map_or("", |t| t.name.as_str());
-            advice(action, software::longer_idle(process).map_or_else(|| software::LONGER_IDLE.into(), Command::from), expected)
+            match software::longer_idle(process) {
+                Some(setting) => advice(action, setting, expected),
+                None => advice(action, LONGER_IDLE.at(run.plan.target.addr.port()), LONGER_IDLE.reaching(&expected)),
+            }
         }
         Kind::Own | Kind::Sockbench => {
             let pause = Duration::from_secs(run.plan.think.max.as_secs().saturating_mul(2).max(75));

@@ -1,5 +1,7 @@
 //! Settings of server programs, by the name of their process: how many connections they serve at once.
 
+use super::command::Command;
+
 /// What to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
@@ -34,6 +36,19 @@ pub struct Usual {
     pub short: &'static str,
     /// all of them
     pub all: &'static str,
+}
+
+impl Usual {
+    /// What changes is a setting of the one that listens at `port`; which one that is, the command shows (with the accept queue,
+    /// Recv-Q). The settings themselves are no command line.
+    pub fn at(self, port: u16) -> Command {
+        Command { line: format!("ss -ltnp 'sport = :{port}'"), change: Some(self.short.to_owned()) }
+    }
+
+    /// What is to be reached, and by which setting of which program.
+    pub fn reaching(self, expected: &str) -> String {
+        format!("{expected}; by the program that listens: {}", self.all)
+    }
 }
 
 /// How each serves more connections at once.

@@ -97,7 +97,7 @@ pub(crate) const CASES: &[Case] = &[
         check: |c| {
             c.between("open_at_the_end", 1.0, 5.0);
             c.between("kept_at_a_time", 1.0, 5.0);
-            failing(c, "connections at a time for 20 users");
+            failing(c, "at a time for 20 users");
             c.that("on reused connections", c.run.totals.failures > 0);
         },
         ..ROW
@@ -111,7 +111,7 @@ pub(crate) const CASES: &[Case] = &[
                 let _open = listener;
                 sleep(FOR_EVER);
             });
-            load("/", &["--conns", "10", "--duration", "3s"])
+            load("/", &["--conns", "10", "--duration", "5s"])
         },
         check: |c| {
             c.is("accept_queue", 10.0);

@@ -54,6 +54,16 @@ pub(super) fn places(run: &RunResult, seen: &Indicators) -> Option<Places> {
     })
 }
 
+/// The accept queue at the last look before the end, where it holds every connection that was established by then: the target
+/// has accepted none. Connections that this side gave up stay in the queue, so their number alone says nothing. None too where
+/// the look and the count of connections are of two moments, with a connection between them.
+pub(super) fn none_accepted(run: &RunResult) -> Option<u32> {
+    let last = run.series.len().checked_sub(1)?;
+    let (at, waiting) = (0..last).rev().find_map(|at| Some((at, run.series[at].accept_queue?)))?;
+    let established: u64 = run.series[..=at].iter().map(|p| p.connects).sum();
+    (waiting > 0 && u64::from(waiting) == established).then_some(waiting)
+}
+
 /// The fewest in the later half of the seconds: these stayed. The look at the end of the last one may come when the load is
 /// over, and the target takes those that waited for its connections.
 pub(super) fn not_accepted(run: &RunResult) -> Option<u32> {

@@ -1,7 +1,7 @@
 //! What stalled: requests that got no answer, the client itself, the target.
 
 use super::contention::others_percent;
-use super::places::not_accepted;
+use super::places::none_accepted;
 use super::prelude::*;
 use super::rows::stop_s;
 use crate::model::result::{Silence, Stretch};
@@ -84,10 +84,8 @@ pub(super) fn hang(run: &RunResult) -> Seen<Hang> {
         stalls_cover(run, ended_s, f.waited_max_ms / 1000.0 - stop_s(run))
     });
     let begun = begun_in_flight.saturating_add(if timed_out > 0 { receiving.count() } else { 0 });
-    // Given up connections stay in the queue beside those that came after them.
-    let all = if timed_out == 0 { in_flight } else { timed_out.min(u64::from(run.plan.users)) };
     let nobody = slowest_ms.is_none() && begun == 0;
-    let never_accepted = not_accepted(run).filter(|waiting| nobody && u64::from(*waiting) >= all.max(1));
+    let never_accepted = none_accepted(run).filter(|_| nobody);
     Ok(Hang {
         never_accepted,
         is_own_stall: by_timeout && by_end,

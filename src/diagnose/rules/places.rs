@@ -76,6 +76,10 @@ pub(super) fn more(run: &RunResult, what: &str, expected: String) -> Remedy {
     }
     match run.resources.target.as_ref().and_then(|t| more_places(&t.name)) {
         Some(setting) => advice(format!("let the target {what}: {}", setting.action), setting.change, expected),
-        None => advice(format!("let the target {what}: its workers, threads or most connections"), PLACES, expected),
+        None => advice(
+            format!("let the target {what}: its workers, threads or most connections"),
+            PLACES.at(run.plan.target.addr.port()),
+            PLACES.reaching(&expected),
+        ),
     }
 }

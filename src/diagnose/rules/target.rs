@@ -68,11 +68,15 @@ pub(in crate::diagnose) fn resets(run: &RunResult, seen: &Indicators) -> Ruling 
         text += "They ended when the target went away. ";
     } else if let Some(KeptMost { open, users, life_s, .. }) = limit {
         text += &format!(
-            "It ends some for new ones: one lives {} on average ({} open / {} opened), shorter than idle timeouts are. {} of {} had one at \
-             the end. ",
+            "It ends some for new ones: one lives {} on average ({} open / {} opened){}. {} of {} had one at the end. ",
             seconds(life_s),
             count(open),
             format_args!("{}/s", rate(open as f64 / life_s.max(1e-9))),
+            if life_s < IDLE_TIMEOUT_LEAST_S {
+                ", shorter than idle timeouts are"
+            } else {
+                "; users never pause, so it is no idle timeout"
+            },
             count(open),
             counted(users, "user")
         );

@@ -81,9 +81,9 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         says: "the target ended connections before it answered: their share of the requests, whether they take turns (every second one), by call and errno, on fresh and on reused connections",
-        fires: "read(), write() or connect() met ECONNRESET 104, EPIPE 32 or ECONNABORTED 103, or the connection ended before the first byte of an answer (Windows 10054)",
+        fires: "read(), write() or connect() met ECONNRESET 104, EPIPE 32 or ECONNABORTED 103, or the connection ended before the first byte of an answer (Windows 10054). It names a limit of connections at a time where at most {KEPT_MOST_SHARE} of the users had one at the end and at an earlier look, one lives less than {IDLE_TIMEOUT_LEAST_S} or users never pause, and no limit of requests per connection explains it",
         needs: COUNTED_AT_TARGET,
-        advises: "a longer idle timeout of the target, its log at that time, less load",
+        advises: "the target's own setting (connections at a time) or as many users as it keeps; a longer idle timeout of the target, its log at that time, less load",
         witness: "the target's own count of answers",
         as_cause: "the target reset connections",
         caused_by: &[Id::TargetGone, Id::TargetBacklogOverflow],
@@ -108,9 +108,9 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         says: "requests waited longer than any answered one and got no answer: how many, on how many connections, how long",
-        fires: "a request that was in flight at the end, or that the timeout ended, waited {HANG_MS} and {HANG_TIMES} times as long as the slowest answered one took",
+        fires: "a request that was in flight at the end, or that the timeout ended, waited {HANG_MS} and {HANG_TIMES} times as long as the slowest answered one took. It says that the program accepts no connection where nothing was answered and the accept queue holds every connection that was established",
         needs: "how long the requests in flight at the end had waited was not recorded",
-        advises: "one request by hand, a look at the connections that hang, more time",
+        advises: "one request by hand, a look at the connections that hang, more time unless it waited many times as long as the slowest answer; where it accepts none, a look at its threads and its accept queue",
         witness: "the target's own count of answers",
         as_cause: "the target does not answer some requests at all",
         caused_by: &[Id::ClientStalled, Id::HostContended],

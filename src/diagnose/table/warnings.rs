@@ -27,9 +27,9 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         says: "the target did not keep connections: it ended them after an answer, or announced the end, although asked to keep it",
-        fires: "it did so after at least {FORBIDS_SHARE} of at least {FORBIDS_ANSWERS} answers, by FIN or by RST; or from a moment in mid-run to the end, over at least {FORBIDS_SECONDS}",
+        fires: "it did so after at least {FORBIDS_SHARE} of at least {FORBIDS_ANSWERS} answers, by FIN or by RST; or from a moment in mid-run to the end, over at least {FORBIDS_SECONDS}. It names a limit of connections at a time where target-resets does, also where no request failed",
         needs: "fewer than {FORBIDS_ANSWERS} answers came",
-        advises: "keep-alive at the target, a longer idle timeout, a ring of ports",
+        advises: "keep-alive at the target, a longer idle timeout, a ring of ports; the target's own setting where it keeps only so many connections at a time",
         witness: "the kernel's PassiveOpens: more connections than users",
         as_cause: "the target ends each connection after one answer",
         ..Rule::of(Id::TargetForbidsKeepalive, rules::keepalive::forbids_keepalive)

@@ -65,6 +65,7 @@ fn a_target_that_never_accepts_is_told_from_one_that_hangs() {
         (run.totals.requests, run.totals.attempts, run.totals.cut) = (0, 10, 10);
         (run.totals.latency_ms, run.totals.service_latency_ms) = (None, None);
         run.series.iter_mut().for_each(|p| (p.rps, p.p50_ms, p.accept_queue) = (0.0, None, Some(in_queue)));
+        (run.series[0].connects, run.totals.connections_opened) = (10, 10);
         run
     };
     let f = fires(Id::TargetHangs, &with(10));
@@ -76,10 +77,21 @@ fn a_target_that_never_accepts_is_told_from_one_that_hangs() {
     // One that it accepted hangs; and the time that it timed out leaves more of them in the queue than there are users.
     let f = fires(Id::TargetHangs, &with(9));
     assert!(!f.evidence.contains_key("accept_queue") && f.explanation.contains("not answered"), "{f:?}");
-    let mut late = with(30);
-    late.totals.in_flight = None;
-    fail(&mut late, crate::facts::late(sockbench::testing::model::Phase::Waiting), 30, 5.0, 55.0);
-    assert_eq!(fires(Id::TargetHangs, &late).evidence["accept_queue"], 30);
+    let late = |in_queue: u32| {
+        let mut late = with(in_queue);
+        late.totals.in_flight = None;
+        fail(&mut late, crate::facts::late(sockbench::testing::model::Phase::Waiting), 30, 5.0, 55.0);
+        (late.series[10].connects, late.series[20].connects, late.totals.connections_opened) = (10, 10, 30);
+        late
+    };
+    assert_eq!(fires(Id::TargetHangs, &late(30)).evidence["accept_queue"], 30);
+    // A slow one takes some of them meanwhile; one that hangs took one. What was given up stays in the queue all the same.
+    for in_queue in [29, 26, 10] {
+        let f = fires(Id::TargetHangs, &late(in_queue));
+        assert!(!f.evidence.contains_key("accept_queue") && !f.title.contains("accepted none"), "{f:?}");
+        assert!(f.remedies.iter().any(|r| r.action.starts_with("wait longer")), "{:?}", f.remedies);
+        assert!(!Diagnosis::of(&late(in_queue)).verdict.sentence.contains("not accepting"));
+    }
 }
 
 pub(super) const TWO_SECONDS: Stretch = Stretch { from_s: 20.0, to_s: 22.0 };
