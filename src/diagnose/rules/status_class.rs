@@ -135,7 +135,8 @@ impl Class {
             (Self::Address | Self::Credentials | Self::Forbidden | Self::Method, false) | (Self::Program | Self::Late, _) => {
                 &[Step::Log, Step::ByHand, Step::Alone]
             }
-            (Self::RateLimit, _) => &[Step::Accepted, Step::ByHand, Step::Alone],
+            // One user asks as fast as he is answered: the limit refuses him too.
+            (Self::RateLimit, _) => &[Step::Accepted, Step::ByHand],
             (Self::Upstream, _) => &[Step::ProxyLog, Step::Behind, Step::Alone],
             (Self::Unavailable, true) => &[Step::ByHand, Step::Log, Step::Alone],
             (Self::Unavailable, false) => &[Step::Room, Step::Log, Step::ByHand, Step::Alone],

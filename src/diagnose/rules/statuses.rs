@@ -42,7 +42,7 @@ pub(in crate::diagnose) fn errors(run: &RunResult, _: &Indicators) -> Ruling {
     if let Some(fields) = limits {
         text += &format!(" It says when: {fields}.");
     }
-    let against = Against { run, row, same: like(run, row), share: of_all };
+    let against = Against { run, row, same: like(run, row), share: of_all, at_times: class.is_some() && !whole };
     let remedies = against.remedies(class.map_or(&[Step::ByHand, Step::Alone], |class| class.steps(whole)));
     Ok(in_part(evidence(Found::new(title(run, &rows, &course, turn), text), &rows), &course)
         .with("share", of_all)
@@ -187,6 +187,8 @@ struct Against<'a> {
     same: Rows<'a>,
     /// of all failures
     share: f64,
+    /// other answers to the same request were good
+    at_times: bool,
 }
 
 impl Against<'_> {
@@ -215,13 +217,20 @@ impl Against<'_> {
         advice(
             "send one by hand",
             format!("curl -i {}", one_by_hand(self.run, &self.row.endpoint)),
-            format!("{} without load: then it is not the load", name_of(self.row)),
+            if self.at_times {
+                // What ran full, or a quota that is used up, stays so after the load.
+                format!("{} without load too: it needs no load at that moment", name_of(self.row))
+            } else {
+                format!("{} without load: then it is not the load", name_of(self.row))
+            },
         )
     }
 
+    /// One user asks as fast as he is answered, which is a load too.
     fn alone(&self) -> Option<Remedy> {
         let now = format!("it was {} with {}", share(self.share), counted(self.run.plan.users, "user"));
-        alone(self.run, format!("the same share of errors is not the load's: {now}"))
+        let says = if self.at_times { "does not need many users at once" } else { "is not the load's" };
+        alone(self.run, format!("the same share of errors {says}: {now}"))
     }
 
     /// The same request of `/`, where that was not asked for; what there is where the run has its own server.

@@ -185,6 +185,18 @@ fn a_rate_limit_sends_to_the_rate_that_it_accepted() {
     assert!(commands(&run)[0].contains("--rate 50 "), "{:?}", commands(&run));
 }
 
+/// What ran full stays full, and one user alone can reach a limit.
+#[test]
+fn a_failure_at_times_that_comes_again_alone_can_be_of_the_load() {
+    for n in [403, 429, 500, 503] {
+        for remedy in fires(Id::TargetErrors, &some(n, 3000, 30.5)).remedies {
+            assert!(!remedy.expected.contains("not the load"), "{n}: {}", remedy.expected);
+        }
+    }
+    assert!(!commands(&some(429, 3000, 0.3)).iter().any(|c| c.contains("--conns 1 --duration")));
+    assert!(fires(Id::TargetErrors, &only(503)).remedies.iter().any(|r| r.expected.contains("not the load")));
+}
+
 /// The mean over a run is no rate at which anything was accepted.
 #[test]
 fn a_quota_that_is_used_up_promises_no_rate() {
