@@ -55,13 +55,20 @@ pub(super) fn places(run: &RunResult, seen: &Indicators) -> Option<Places> {
 }
 
 /// The accept queue at the last look before the end, where it holds every connection that was established by then: the target
-/// has accepted none. Connections that this side gave up stay in the queue, so their number alone says nothing. None too where
-/// the look and the count of connections are of two moments, with a connection between them.
+/// has accepted none. Connections that this side gave up stay in the queue, so their number alone says nothing. A look may come a
+/// little later than the count of its second, and see those that were made between them; so no look of the later half may see
+/// fewer.
 pub(super) fn none_accepted(run: &RunResult) -> Option<u32> {
     let last = run.series.len().checked_sub(1)?;
-    let (at, waiting) = (0..last).rev().find_map(|at| Some((at, run.series[at].accept_queue?)))?;
-    let established: u64 = run.series[..=at].iter().map(|p| p.connects).sum();
-    (waiting > 0 && u64::from(waiting) == established).then_some(waiting)
+    let mut established = 0_u64;
+    let counted = run.series[..last].iter().map(|p| {
+        established += p.connects;
+        Some((u64::from(p.accept_queue?), established))
+    });
+    let looks: Vec<(u64, u64)> = counted.skip(last / 2).flatten().collect();
+    let (waiting, all) = *looks.last()?;
+    let never_fewer = looks.iter().all(|(waiting, all)| waiting >= all);
+    (never_fewer && waiting > 0 && waiting == all).then(|| u32::try_from(waiting).unwrap_or(u32::MAX))
 }
 
 /// The fewest in the later half of the seconds: these stayed. The look at the end of the last one may come when the load is

@@ -85,6 +85,10 @@ fn a_target_that_never_accepts_is_told_from_one_that_hangs() {
         late
     };
     assert_eq!(fires(Id::TargetHangs, &late(30)).evidence["accept_queue"], 30);
+    // A look after its second, when as many had come as the target has accepted, makes no difference.
+    let mut after = late(30);
+    after.series[40].accept_queue = Some(20);
+    assert!(!fires(Id::TargetHangs, &after).evidence.contains_key("accept_queue"));
     // A slow one takes some of them meanwhile; one that hangs took one. What was given up stays in the queue all the same.
     for in_queue in [29, 26, 10] {
         let f = fires(Id::TargetHangs, &late(in_queue));
