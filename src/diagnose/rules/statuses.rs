@@ -111,7 +111,7 @@ const LATE_MS: f64 = 1000.0;
 enum Onset {
     /// from the first request on, with so many users
     FromTheFirst { users: u32 },
-    /// never anything else, with one user
+    /// the same with one user
     OfOne,
     /// while users were being added
     AsUsersRose { at_s: f64, users: u32, of: u32 },
@@ -151,7 +151,7 @@ impl Onset {
 
     fn meaning(self) -> String {
         match self {
-            Self::OfOne => "It came with 1 user, and nothing else came: load is not the cause.".into(),
+            Self::OfOne => "It came from the first request on, with 1 user: load is not the cause.".into(),
             Self::FromTheFirst { users } => {
                 format!("It came from the first request on, with {}: load is hardly the cause.", counted(users, "user"))
             }

@@ -226,7 +226,7 @@ fn when_it_began_says_whether_it_is_the_load() {
         of(&mut run, users)
     };
     for (text, phrase) in [
-        (says(&|_| 1, 0.0), "It came with 1 user, and nothing else came: load is not the cause."),
+        (says(&|_| 1, 0.0), "It came from the first request on, with 1 user: load is not the cause."),
         (says(&|_| 50, 0.0), "It came from the first request on, with 50 users: load is hardly the cause."),
         (says(&|t| (t as u32).min(60), 29.5), "It began at 29.5 s, as users rose to 30 of 60: load is the likely cause."),
         (
