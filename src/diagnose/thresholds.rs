@@ -103,7 +103,9 @@ thresholds! {
     /// target-resets, target-forbids-keepalive: open connections at an earlier look and at the end are as many up to this factor.
     STEADY_OPEN_TIMES: f64 = 1.5, Times;
     /// target-resets, target-forbids-keepalive: and so many more, which few connections differ by anyway.
-    STEADY_OPEN_ROOM: f64 = 2.0, Count;
+    STEADY_OPEN_ROOM: f64 = 5.0, Count;
+    /// target-resets, target-forbids-keepalive: where users pause, share of the open connections that have carried an answer: idle ones are kept.
+    KEPT_IDLE_SHARE: f64 = 0.25, Share;
     /// target-resets, target-forbids-keepalive: answers per ended connection this near to a whole number are a limit of requests.
     REQUESTS_NEAR: f64 = 0.05, Count;
     /// target-resets, target-forbids-keepalive: the greatest such number: greater ones are near any mean.

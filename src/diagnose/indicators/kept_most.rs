@@ -50,7 +50,7 @@ fn all_work_to_the_end(run: &RunResult) -> bool {
 }
 
 /// Each connection that ended carried the same small number of answers, and none carried more: the target limits the requests of
-/// a connection. With pauses, one that ends each after its first answer is told by the idle ones that it does not keep.
+/// a connection. With pauses, one that ends each after its first answer is known by the idle ones that it does not keep.
 fn limits_requests(run: &RunResult, open: u64) -> bool {
     let (answers, opened) = (run.totals.requests.saturating_sub(run.totals.failures), run.totals.connections_opened);
     let ended = opened.saturating_sub(open) as f64;
@@ -60,10 +60,10 @@ fn limits_requests(run: &RunResult, open: u64) -> bool {
     (first..=REQUESTS_MOST).contains(&most) && answers as f64 >= (most - REQUESTS_NEAR) * ended
 }
 
-/// Where users pause, most connections of a target that has too few of them are idle. Those of one that ends each after its
+/// Where users pause, many connections of a target that has too few of them are idle. Those of one that ends each after its
 /// answer are all in service.
 fn keeps_idle_ones(run: &RunResult, open: u64) -> bool {
-    run.plan.think.max.is_zero() || run.totals.in_flight.is_some_and(|f| f.served.saturating_mul(2) >= open)
+    run.plan.think.max.is_zero() || run.totals.in_flight.is_some_and(|f| f.served as f64 >= KEPT_IDLE_SHARE * open as f64)
 }
 
 /// As many were open at earlier looks, the one with the most ports among them: one look at the end is of a moment.
