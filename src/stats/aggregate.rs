@@ -22,7 +22,8 @@ const TAIL_SECONDS: usize = 3;
 pub struct Aggregate {
     plan: LoadPlan,
     workers: usize,
-    open: BTreeMap<u64, OpenSecond>,
+    /// rising
+    open: VecDeque<OpenSecond>,
     taken: BTreeMap<u64, SecondSummary>,
     tail: VecDeque<Interval>,
     totals: WorkerTotals,
@@ -51,7 +52,7 @@ impl Aggregate {
         Self {
             plan: plan.clone(),
             workers,
-            open: BTreeMap::new(),
+            open: VecDeque::new(),
             taken: BTreeMap::new(),
             tail: VecDeque::new(),
             totals: WorkerTotals::new(plan.mix.len()),
@@ -63,11 +64,13 @@ impl Aggregate {
     /// Adds a second of one worker.
     pub fn add_interval(&mut self, interval: Interval) {
         debug_assert!(!self.taken.contains_key(&interval.second), "second {} was complete already", interval.second);
-        if let Some(known) = self.open.get_mut(&interval.second) {
-            known.delivered += 1;
-            known.sum.add(&interval);
-        } else {
-            self.open.insert(interval.second, OpenSecond { delivered: 1, sum: interval });
+        let at = self.open.partition_point(|open| open.sum.second < interval.second);
+        match self.open.get_mut(at).filter(|open| open.sum.second == interval.second) {
+            Some(known) => {
+                known.delivered += 1;
+                known.sum.add(&interval);
+            }
+            None => self.open.insert(at, OpenSecond { delivered: 1, sum: interval }),
         }
     }
 
@@ -100,21 +103,18 @@ impl Aggregate {
         if let Some(taken) = self.taken.get(&n) {
             return Some(*taken);
         }
-        self.open.get(&n).filter(|s| self.is_complete(n, s)).map(|s| SecondSummary::of(&s.sum))
+        self.open.iter().find(|s| s.sum.second == n && self.is_complete(s)).map(|s| SecondSummary::of(&s.sum))
     }
 
-    fn is_complete(&self, n: u64, second: &OpenSecond) -> bool {
-        second.delivered + self.finished_in.iter().filter(|last| **last < n).count() >= self.workers
+    fn is_complete(&self, second: &OpenSecond) -> bool {
+        second.delivered + self.finished_in.iter().filter(|last| **last < second.sum.second).count() >= self.workers
     }
 
     /// Takes the seconds that have become complete since the last call, oldest first, all workers merged.
     pub fn take_complete(&mut self) -> Vec<Interval> {
         let mut out = Vec::new();
-        while let Some((&n, second)) = self.open.first_key_value() {
-            if !self.is_complete(n, second) {
-                break;
-            }
-            let Some((_, second)) = self.open.pop_first() else { break };
+        while self.open.front().is_some_and(|second| self.is_complete(second)) {
+            let Some(second) = self.open.pop_front() else { break };
             self.take(&second.sum);
             out.push(second.sum);
         }
@@ -137,7 +137,7 @@ impl Aggregate {
     /// `users` is (second, users asked for, users at work), in order; a second without an entry repeats
     /// the one before.
     pub fn fill(mut self, result: &mut RunResult, duration: Duration, users: &[(u64, u32, u32)]) {
-        while let Some((_, second)) = self.open.pop_first() {
+        while let Some(second) = self.open.pop_front() {
             self.take(&second.sum);
         }
         let counted = Filling {

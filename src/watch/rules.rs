@@ -222,7 +222,7 @@ fn mostly_by_client(d: &Destination) -> bool {
 /// host-contended.
 pub(super) fn contended(report: &WatchReport) -> Ruling {
     let p = &report.processes;
-    if p.measured_looks < WAIT_LOOKS {
+    if p.measured_looks == 0 {
         return Err(Clear);
     }
     let waited = f64::from(p.waiting_looks) / f64::from(p.measured_looks);
@@ -232,6 +232,14 @@ pub(super) fn contended(report: &WatchReport) -> Ruling {
     let mean = p.waited_percent_mean.unwrap_or(0.0);
     if waited <= WAIT_SHARE || mean < WAIT_PERCENT || others < OTHERS_PERCENT {
         return Err(Clear);
+    }
+    if p.measured_looks < WAIT_LOOKS {
+        return undecided(format!(
+            "{} waited {} of the time to run, in {} only: watch it for longer",
+            name(report),
+            percent(mean),
+            counted(u64::from(p.measured_looks), "look")
+        ));
     }
     let title = format!(
         "other programs used {} of a core, and {} waited {} of the time to run",

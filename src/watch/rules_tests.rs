@@ -70,6 +70,25 @@ fn what_others_used_is_without_the_command_and_its_servers_each_of_them_once() {
     assert_eq!(found(&report, Id::HostContended).unwrap().evidence["others_percent"], 250.0);
 }
 
+/// Too few looks to accuse other programs are no look that was fine.
+#[test]
+fn a_wait_for_a_core_in_too_few_looks_is_undecided_and_said() {
+    for (looks, waiting, sentence) in [
+        (2, 2, "OK, but wrk waited 51 % of the time to run, in 2 looks only: watch it for longer"),
+        (2, 0, "OK: no limit was reached"),
+        (0, 0, "OK: no limit was reached"),
+    ] {
+        let report = judged(|r| {
+            let p = &mut r.processes;
+            (p.measured_looks, p.waiting_looks, p.waited_percent_mean, p.cpu_percent_mean) =
+                (looks, waiting, Some(51.0), Some(50.0));
+            r.host_cpu_percent_mean = Some(100.0);
+            server(r).cpu_percent_mean = Some(20.0);
+        });
+        assert!(report.verdict.sentence.starts_with(sentence), "{looks}, {waiting}: {}", report.verdict.sentence);
+    }
+}
+
 #[test]
 fn a_server_that_waits_for_a_core_has_no_room_only_where_it_runs() {
     let with =

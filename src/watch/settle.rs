@@ -153,8 +153,11 @@ fn without_finding(report: &WatchReport) -> (VerdictId, String) {
             share_of(share)
         )
     });
+    // What it measured may be spoiled, and was seen for too short to say so.
+    let spoiled = report.undecided.iter().find(|u| u.id == Id::HostContended && report.processes.waiting_looks > 0);
     let sentence = match warning {
         Some(w) => format!("OK, but {}", w.title),
+        None if let Some(u) = spoiled => format!("OK, but {}", u.missing),
         None => format!("OK: no limit was reached, as far as can be seen from outside{ports}"),
     };
     (VerdictId::Healthy, sentence)
