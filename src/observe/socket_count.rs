@@ -34,7 +34,7 @@ pub struct CountScope {
     pub any_destination: bool,
     /// a port in TIME_WAIT with less than this left can be taken again: zero where its whole time counts
     pub taken_again: Duration,
-    /// what comes after the timer of a socket in FIN_WAIT2 that no process has: see [`fin_wait2_rest`]
+    /// what comes after the timer of a socket in FIN_WAIT2 that no process has: see `fin_wait2_rest`
     pub fin_wait2_rest: Duration,
 }
 
