@@ -212,7 +212,7 @@ thresholds! {
     CAPACITY_SHARE: f64 = 0.7, Share;
     /// target-cpu-saturated: CPU of the limit (a core, or all of them).
     CPU_LIMIT_PERCENT: f64 = 90.0, Percent;
-    /// target-cpu-saturated: a client with this much of a core takes it from the target.
+    /// target-cpu-saturated: an end with this much of a core takes it from the other.
     SHARED_PERCENT: f64 = 10.0, Percent;
     /// target-cpu-saturated: a shorter run says nothing of a mean CPU.
     CPU_RUN_S: f64 = 1.0, Seconds;

@@ -109,15 +109,17 @@ fn cpu_limit(run: &RunResult, t: &TargetResources) -> Option<CpuLimit> {
     if never_more && mean >= CPU_LIMIT_PERCENT { limit(Full::OneCoreInAll, mean, 1.0) } else { None }
 }
 
-/// Cores to which threads of both ends are confined, all of them full by both together, and the target's percent of them. None while one of them has room, and where the client takes little of them or the target
-/// fills one alone.
+/// Cores to which threads of both ends are confined, all of them full by both together, and the target's percent of them. None
+/// while one of them has room, where either end takes little of one, and where the target fills one alone.
 fn shared_cores(run: &RunResult, t: &TargetResources) -> Option<(Shared, f64)> {
     let share = |cpu_s: f64| 100.0 * cpu_s / run.duration_s;
     let of_client = |core| run.resources.client.cores.iter().find(|c| c.core == core).map(|c| share(c.cpu_s));
     let shared: Vec<(u32, f64, f64)> =
         t.cores.iter().filter_map(|t| Some((t.core, share(t.cpu_s), of_client(t.core)?))).collect();
-    let by_both =
-        |target: f64, client: f64| target + client >= CPU_LIMIT_PERCENT && target < CPU_LIMIT_PERCENT && client >= SHARED_PERCENT;
+    // Threads that are confined to a core and idle there share nothing.
+    let by_both = |target: f64, client: f64| {
+        target + client >= CPU_LIMIT_PERCENT && target < CPU_LIMIT_PERCENT && target.min(client) >= SHARED_PERCENT
+    };
     let full = shared.iter().all(|(_, target, client)| by_both(*target, *client));
     let (core, ..) = shared.first().filter(|_| full)?;
     let client_percent = shared.iter().map(|(.., client)| client).sum();

@@ -259,6 +259,11 @@ fn both_ends_on_one_core_fill_it_together() {
     // Nor does it share what it hardly uses where the target leaves it a little.
     set(&mut run, &[on(0, 0.05 * whole)], &[on(0, 0.86 * whole)]);
     clear(Id::TargetCpuSaturated, &run);
+    // The target's threads there are idle: the client fills it alone.
+    for idle in [0.0, 0.05] {
+        set(&mut run, &[on(1, 0.97 * whole)], &[on(0, 0.0), on(1, idle * whole)]);
+        clear(Id::TargetCpuSaturated, &run);
+    }
     // One of two has room.
     set(&mut run, &[on(0, 0.1 * whole), on(3, 0.5 * whole)], &[on(0, 0.2 * whole), on(3, 0.47 * whole)]);
     clear(Id::TargetCpuSaturated, &run);
