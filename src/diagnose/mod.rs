@@ -30,6 +30,7 @@ pub use findings_doc::findings_markdown;
 pub(crate) use indicators::{Form, search_limit};
 pub use preflight::preflight;
 pub use proofs::{attach_proofs, keep_proofs};
+pub(crate) use rules::search::is_near_search;
 pub(crate) use rules::settings::settings_changed;
 pub(crate) use rules::users::users_started;
 pub(crate) use verdict::decision;

@@ -46,6 +46,11 @@ impl Cost {
     }
 }
 
+/// Connections that were made stand at (P/2)/T, `search`; both per second.
+pub(crate) fn is_near_search(made: f64, search: f64) -> bool {
+    (made - search).abs() <= SEARCH_NEAR * search
+}
+
 pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ruling {
     if !kernel_searches(run) || seen.ports.wearing_cps <= 0.0 {
         return Err(Clear);
@@ -76,7 +81,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     let alone = below.is_empty();
     let below = Cost::sum(&below);
     let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| c.is_finite());
-    let is_near = |made: f64| search.is_some_and(|search| (made - search).abs() <= SEARCH_NEAR * search);
+    let is_near = |made: f64| search.is_some_and(|search| is_near_search(made, search));
     // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
     let most = f64::from(p) * SEARCH_PORT_US;
     let (all, slow) = (Cost::sum(&above), slow_by_median(&above, below, most));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::said::Said;
 use super::{answered, is_clean, subject};
-use crate::diagnose::thresholds::SEARCH_NEAR;
+use crate::diagnose::is_near_search;
 use crate::diagnose::{no_rate, search_limit};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
@@ -114,7 +114,7 @@ fn slow_search(run: &RunResult) -> Option<f64> {
     let finding = run.findings.iter().find(|f| f.id == FindingId::PortSearchSlow).filter(|_| !run.plan.is_open_loop())?;
     let number = |key: &str| finding.evidence.get(key).and_then(Value::as_f64);
     let (search, made) = (number("search_cps")?, number("rate_cps")?);
-    ((made - search).abs() <= SEARCH_NEAR * search).then_some(search)
+    is_near_search(made, search).then_some(search)
 }
 
 /// The kernel's search for a free port, where the rate stands at its limit, and the way past it.
