@@ -11,6 +11,7 @@ mod client;
 mod contract;
 mod cores;
 mod firing;
+mod kept_most;
 mod leading;
 mod pages;
 pub(crate) use capacity::own_cpu;
