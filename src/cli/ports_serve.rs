@@ -29,7 +29,7 @@ pub(crate) fn run(addr: SocketAddr, top: usize) -> Result<u8, Exit> {
     let door = Door::open(addr).map_err(|e| failed(&addr.to_string(), e))?;
     let at = door.addr();
     // The loop sleeps until somebody comes: at a signal that is us.
-    let stop = StopFlag::install_with(Hangup::Stops, move || drop(TcpStream::connect_timeout(&at, PATIENCE)))
+    let stop = StopFlag::install_with(Hangup::Stops, Box::new(move || drop(TcpStream::connect_timeout(&at, PATIENCE))))
         .map_err(|e| failed("signals", e))?;
     let clock = Clock::start();
     let mut looker = PortsLooker::open(clock).map_err(|e| failed("sock_diag", e))?;

@@ -200,13 +200,14 @@ pub(crate) fn run(args: Run) -> Result<u8, Exit> {
         report_to_manager(State::Stopping);
     };
     let hangup = if terminal::is_controlled() { Hangup::Stops } else { Hangup::Only(go_on) };
-    StopFlag::install_with(hangup, begin_drain).map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
+    StopFlag::install_with(hangup, Box::new(begin_drain))
+        .map_err(|e| Exit::environment(format!("install signal handlers: {e}")))?;
     say_plan(&plan, &server);
     announce(&server).map_err(|e| Exit::environment(format!("write to stdout: {e}")))?;
     let addrs: Vec<String> = server.addrs().iter().map(|a| format!("http://{a}")).collect();
     report_to_manager(State::Ready(&format!("listening on {}", addrs.join(", "))));
     watch_loops(server.handle());
-    let summary = server.run().map_err(|e| Exit::environment(format!("serve: {e}")))?;
+    let summary = server.run_alone().map_err(|e| Exit::environment(format!("serve: {e}")))?;
     say_summary(&summary);
     let cut = summary.cut();
     if cut > 0 {

@@ -5,6 +5,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -215,23 +217,49 @@ impl Server {
         Handle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Serves until it is stopped and drained. What was counted.
+    /// Serves until it is stopped and drained, on threads of its own. What was counted.
     ///
     /// Errors: a thread could not be started, or epoll_wait(2) failed.
     pub fn run(self) -> io::Result<Summary> {
+        self.serve(|reactors, _| on_threads(reactors))
+    }
+
+    /// The same in a process that does nothing else: a single event loop runs on the calling thread, with a table of
+    /// descriptors of its own ([`thread::split_descriptor_table`]).
+    pub fn run_alone(self) -> io::Result<Summary> {
+        self.serve(|mut reactors, of_admin| match reactors.pop() {
+            Some(reactor) if reactors.is_empty() => {
+                // Where it is refused, the loop serves as well, for more CPU time.
+                let _ = thread::split_descriptor_table(reactor.descriptors(), of_admin);
+                catch_unwind(AssertUnwindSafe(|| reactor.run())).unwrap_or_else(|_| Err(panicked()))
+            }
+            last => {
+                reactors.extend(last);
+                on_threads(reactors)
+            }
+        })
+    }
+
+    fn serve(self, run: impl FnOnce(Vec<Reactor>, Vec<RawFd>) -> io::Result<()>) -> io::Result<Summary> {
         let handle = self.handle();
+        let of_admin = self.admin.iter().map(Admin::descriptor).collect();
         let admin = self.admin.map(Admin::start).transpose()?;
-        let mut threads = Vec::new();
-        for (i, reactor) in self.reactors.into_iter().enumerate() {
-            threads.push(std::thread::Builder::new().name(format!("reactor-{i}")).spawn(move || reactor.run())?);
-        }
-        let mut result = Ok(());
-        for thread in threads {
-            result = result.and(thread.join().unwrap_or_else(|_| Err(io::Error::other("a reactor panicked"))));
-        }
+        let result = run(self.reactors, of_admin);
         drop(admin);
         result.map(|()| handle.summary())
     }
+}
+
+fn on_threads(reactors: Vec<Reactor>) -> io::Result<()> {
+    let mut threads = Vec::new();
+    for (i, reactor) in reactors.into_iter().enumerate() {
+        threads.push(std::thread::Builder::new().name(format!("reactor-{i}")).spawn(move || reactor.run())?);
+    }
+    threads.into_iter().fold(Ok(()), |result, thread| result.and(thread.join().unwrap_or_else(|_| Err(panicked()))))
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("a reactor panicked")
 }
 
 /// The addresses bound, and one set of listeners per reactor.

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -124,6 +125,12 @@ impl Reactor {
             busy_poll: p.busy_poll,
             cut_at: None,
         })
+    }
+
+    /// Those that nobody else uses: of its poll and its listeners.
+    pub(super) fn descriptors(&self) -> Vec<RawFd> {
+        let listeners = self.listeners.iter().map(|l| l.socket.as_raw_fd());
+        listeners.chain([self.poll.as_raw_fd()]).collect()
     }
 
     /// Serves until a drain has ended. Errors: epoll_wait(2) or the clock of the host failed.

@@ -107,11 +107,11 @@ impl Child {
         let mut child = Self { process, lines, complaints: Arc::default(), listener: None, status: None };
         if let Some(out) = child.process.stdout.take() {
             // Reads on after the receiver is gone, so that the child never meets a full or broken pipe.
-            read_lines(out, "sockbench-out", move |line| drop(to_us.send(line)))?;
+            read_lines(Box::new(out), "sockbench-out", Box::new(move |line| drop(to_us.send(line))))?;
         }
         if let Some(err) = child.process.stderr.take() {
             let kept = Arc::clone(&child.complaints);
-            let reader = read_lines(err, "sockbench-err", move |line| {
+            let keep = move |line: String| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 // A message of several lines: the others begin under its words.
                 let is_message = |line: &&mut String| MESSAGES.iter().any(|begin| line.starts_with(begin));
@@ -123,8 +123,8 @@ impl Child {
                     kept.pop_front();
                 }
                 kept.push_back(line);
-            })?;
-            child.listener = Some(reader);
+            };
+            child.listener = Some(read_lines(Box::new(err), "sockbench-err", Box::new(keep))?);
         }
         Ok(child)
     }
@@ -259,11 +259,7 @@ pub fn own_executable() -> io::Result<OsString> {
     }
 }
 
-fn read_lines(
-    from: impl io::Read + Send + 'static,
-    name: &str,
-    mut each: impl FnMut(String) + Send + 'static,
-) -> io::Result<JoinHandle<()>> {
+fn read_lines(from: Box<dyn io::Read + Send>, name: &str, mut each: Box<dyn FnMut(String) + Send>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(move || {
         // Split by bytes: a line that is no UTF-8 must not end the reading, or the child would meet a broken pipe.
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {

@@ -34,11 +34,11 @@ impl StopFlag {
     ///
     /// Errors: sigaction(2) or the thread that waits for signals.
     pub fn install() -> io::Result<Self> {
-        Self::install_with(Hangup::Stops, || {})
+        Self::install_with(Hangup::Stops, Box::new(|| {}))
     }
 
     /// The same; `on_first` runs on the waiting thread when the first signal comes, to wake whoever sleeps.
-    pub fn install_with(hangup: Hangup, on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
+    pub fn install_with(hangup: Hangup, on_first: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let flag = Self::default();
         let shared = flag.clone();
         let mut taken = vec![SIGINT, SIGTERM];
