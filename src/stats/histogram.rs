@@ -8,7 +8,7 @@ use crate::model::result::{LatencyMs, PhaseMs};
 
 /// Values up to this need no further allocation once the first was recorded, microseconds. Slower ones grow the histogram,
 /// which doubles its range at least, up to [`LATENCY_MAX_US`]. With 50 endpoints that is megabytes (docs/MEASURING.md).
-const FIRST_RANGE_US: u64 = 4_000;
+const FIRST_RANGE_US: u64 = 1_000;
 
 /// One distribution in microseconds, of `DIGITS` significant decimal digits (1..=5). Allocates when first used: an unused one
 /// costs a few words.
@@ -114,10 +114,12 @@ impl<const DIGITS: u8> Dense<DIGITS> {
     /// What was recorded, as sparse bins; the histogram is empty afterwards and keeps its memory.
     pub fn take_sparse(&mut self) -> Sparse {
         let Some(hist) = self.hist.as_mut().filter(|h| !h.is_empty()) else { return Sparse::default() };
-        let bins = hist
+        let mut bins: Vec<Bin> = hist
             .iter_recorded()
             .map(|v| Bin { us: u32::try_from(v.value_iterated_to()).unwrap_or(u32::MAX), count: v.count_at_value() })
             .collect();
+        // Seconds are kept and handed on; room for growth is of no use to them.
+        bins.shrink_to_fit();
         hist.clear();
         let narrow = |us: u64| u32::try_from(us).unwrap_or(u32::MAX);
         let taken = Sparse::from_sorted(bins, self.sum_us, narrow(self.min_us), narrow(self.max_us));
