@@ -6,15 +6,17 @@ median of all rounds with lowest and highest. CPU time is the kernel's own accou
 client, /proc/PID/schedstat of every thread of a server), so it moves less than the rate when others use the machine. Every
 round ends with a canary, the same short run each time: rounds whose canary falls below 85 % of the best are named.
 
-Rows: kept connections, a connection a request, and an open loop of 10,000 requests/s (the last two with the first of --conns); at
-the start what one request costs in time, and the client's memory with 1 and 50 endpoints. Each ratio is of one round, to the floor
-of that round; its 90 % interval is that of the median, by order statistics, which takes five rounds or more.
+Rows: kept connections, a connection a request, and an open loop of 10,000 requests/s (the last two with the first of --conns). Two
+more tables: p99.9 in the first second of an open loop of 100,000 requests/s and after it, and the rate of two threads against two event
+loops beside that of one pair. At the start what one request costs in time, and the client's memory with 1 and 50 endpoints. Each ratio
+is of one round, to the floor (or the one pair) of that round; its 90 % interval is that of the median, by order statistics, which takes
+five rounds or more.
 
 usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KIND,...] [--cores two|one|both]
                         [--peers NAME,...] [--floor DIR] [--bench FILE] [--state FILE] [--minutes M]
                         [--json FILE] [--write FILE]
   --conns LIST  kept connections at once, one table row each [default: 100]
-  --kinds LIST  of kept, short (a connection a request), open: only these [default: all]
+  --kinds LIST  of kept, short (a connection a request), open, first, pairs: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
@@ -46,7 +48,12 @@ SERVER_CORE, CLIENT_CORE = str(CORES[0]), str(CORES[-1])
 PEERS = ("nginx", "hyper", "wrk", "ab", "h2load")
 # Requests a second of the open loop.
 OPEN_RATE = 10_000
+# The same of the one whose first second is looked at, and its connections.
+FIRST_RATE, FIRST_CONNS = 100_000, 500
+# Connections of all pairs together.
+PAIRS_CONNS = 100
 KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop, {OPEN_RATE:,}/s"}
+ALL_KINDS = (*KINDS, "first", "pairs")
 
 
 def free_port():
@@ -64,11 +71,9 @@ def cpu_s(pid):
 
 
 class Server:
-    def __init__(self, name, command, port):
+    def __init__(self, name, command, port, core=SERVER_CORE):
         self.name, self.port = name, port
-        self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CORE, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        self.process = subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -135,6 +140,77 @@ class Clients:
         return run
 
 
+def first_seconds(bench, floor, servers):
+    """(who, part of the run, what gives its p99.9 in ms)."""
+    url = f"http://127.0.0.1:{servers['sockbench'].port}/health"
+
+    def sockbench(seconds, warmup, part):
+        command = [bench, "load", url, "-R", str(FIRST_RATE), "-c", str(FIRST_CONNS), "-d", f"{seconds}s", "--warmup", f"{warmup}s"]
+        out, *_ = run_client([*command, "--quiet", "--json", "-"], servers["sockbench"], CLIENT_CORE)
+        totals = json.loads(out[out.index("{"):])["totals"]
+        return part(totals)["latency_ms"]["p99_9"]
+
+    yield "sockbench", "first second", lambda: sockbench(1, 0, lambda totals: totals)
+    yield "sockbench", "after it", lambda: sockbench(3, 1, lambda totals: totals["steady"])
+
+    def of_floor(seconds):
+        command = [f"{floor}/floor_client", str(servers["sockbench"].port), "-c", str(FIRST_CONNS), "-q", str(FIRST_RATE), "-d", str(seconds)]
+        out, *_ = run_client(command, servers["sockbench"], CLIENT_CORE)
+        found = re.search(r"p99\.9=([\d.]+)", out)
+        return float(found.group(1)) if found else None
+
+    # Its connections are open before its clock starts. The pair of benches/peers keeps no latencies.
+    yield "floor", "first second", lambda: of_floor(1)
+    yield "floor", "three seconds", lambda: of_floor(3)
+
+
+def pairs(bench, floor, seconds):
+    """(who, how its ends lie on the cores, what gives their requests/s)."""
+    def client(port, conns, core, *more):
+        load = [bench, "load", f"http://127.0.0.1:{port}/health", "-c", str(conns), "-d", f"{seconds}s", *more, "--quiet", "--json", "-"]
+        return ["taskset", "-c", core, *load]
+
+    def floor_client(port, conns, core):
+        return ["taskset", "-c", core, f"{floor}/floor_client", str(port), "-c", str(conns), "-d", str(seconds)]
+
+    def sockbench_server(port, *more):
+        return [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000", *more]
+
+    def requests(out):
+        return json.loads(out[out.index("{"):])["totals"]["requests"] if "{" in out else int(re.search(r"done=(\d+)", out).group(1))
+
+    def rate(*ends):
+        """All pairs at once: each is a server's command and core, and what gives the client's command for a port."""
+        servers, children = [], []
+        try:
+            for command, core, _ in ends:
+                port = free_port()
+                servers.append(Server("a pair's server", command(port), port, core))
+            for server, (_, _, load) in zip(servers, ends):
+                children.append(subprocess.Popen(load(server.port), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
+            outs = [child.communicate(timeout=seconds + 30)[0] for child in children]
+        finally:
+            for server in servers:
+                server.stop()
+        return sum(map(requests, outs)) / seconds
+
+    everywhere, half = ",".join(map(str, CORES)), PAIRS_CONNS // 2
+    floor_server = lambda port: [f"{floor}/floor_server", str(port), "-m", "ka"]
+    yield "sockbench", "one pair, an end a core", lambda: rate(
+        (sockbench_server, SERVER_CORE, lambda port: client(port, PAIRS_CONNS, CLIENT_CORE)))
+    yield "sockbench", "2 threads, 2 event loops", lambda: rate(
+        (lambda port: sockbench_server(port, "--reactors", "2"), everywhere, lambda port: client(port, PAIRS_CONNS, everywhere, "--threads", "2")))
+    yield "sockbench", "the same with --pin auto on both sides", lambda: rate(
+        (lambda port: sockbench_server(port, "--reactors", "2", "--pin", "auto"), everywhere,
+         lambda port: client(port, PAIRS_CONNS, everywhere, "--threads", "2", "--pin", "auto")))
+    yield "sockbench", "two pairs, one a core", lambda: rate(
+        *((sockbench_server, core, lambda port, core=core: client(port, half, core)) for core in (SERVER_CORE, CLIENT_CORE)))
+    yield "floor", "one pair, an end a core", lambda: rate(
+        (floor_server, SERVER_CORE, lambda port: floor_client(port, PAIRS_CONNS, CLIENT_CORE)))
+    yield "floor", "two pairs, one a core", lambda: rate(
+        *((floor_server, core, lambda port, core=core: floor_client(port, half, core)) for core in (SERVER_CORE, CLIENT_CORE)))
+
+
 def nginx_conf(folder, port):
     path = Path(folder) / f"nginx-{port}.conf"
     path.write_text(
@@ -176,11 +252,18 @@ def measurements(args, loads, servers):
                     yield cores, count, kind, "client", name, at(FLOORS[0] if kind == "short" else "sockbench"), name
 
 
-def measure(args, loads, servers, done, keep):
-    """Adds to `done` what is missing. False: the time was over."""
+def measure(args, loads, others, servers, done, keep):
+    """Adds to `done` what is missing. `others`: of each further kind (who, how, what gives its figure). False: the time was over."""
     until = time.monotonic() + args.minutes * 60
     reference = loads["wrk" if "wrk" in loads else "sockbench"]
     for number in range(args.rounds):
+        for kind, ways in others.items():
+            for who, how, run in ways if number % 2 == 0 else reversed(ways):
+                if (key := f"{number}/{kind}/{who}/{how}") not in done:
+                    if time.monotonic() > until:
+                        return False
+                    done[key] = run()
+                    keep()
         plan = list(measurements(args, loads, servers))
         # Every other round backwards: what comes first is not always the same.
         for cores, conns, kind, what, who, server, client in plan if number % 2 == 0 else reversed(plan):
@@ -208,7 +291,7 @@ def table(done):
     """(cores, connections, kind, what) to {who: {round: [us, rate]}}."""
     rows = {}
     for key, value in done.items():
-        if key.endswith("/canary"):
+        if key.count("/") != 5:
             continue
         number, cores, conns, kind, what, who = key.split("/")
         rows.setdefault((cores, int(conns), kind, what), {}).setdefault(who, {})[number] = value
@@ -239,6 +322,30 @@ def speeds(rows):
             rate = statistics.median(v[1] for v in rounds.values())
             yield (f"| {cores} | {conns:,} | {what}, {KINDS[kind]} | {who} | {statistics.median(us):.2f} | {min(us):.2f}..{max(us):.2f} "
                    f"| {of_floor} | {rate:,.0f} |")
+
+
+def further(done, kind, head, base):
+    """The table of a further kind; with `base`, a way, ratios to it by round."""
+    ways = {}
+    for key, value in done.items():
+        parts = key.split("/")
+        if len(parts) == 4 and parts[1] == kind and value is not None:
+            ways.setdefault((parts[2], parts[3]), {})[parts[0]] = value
+    if not ways:
+        return
+    yield ""
+    yield f"| who | how | {head} | lowest..highest |" + (" of the one pair | 90 % interval |" if base else "")
+    yield "|---|---|---|---|" + ("---|---|" if base else "")
+    for (who, how), values in ways.items():
+        form = "{:,.0f}" if base else "{:.2f}"
+        low, middle, high = (form.format(f(values.values())) for f in (min, statistics.median, max))
+        line = f"| {who} | {how} | {middle} | {low}..{high} |"
+        if base:
+            one = ways.get((who, base), {})
+            ratios = [v / one[n] for n, v in values.items() if n in one]
+            between = interval(ratios)
+            line += f" {statistics.median(ratios):.3f} | " + (f"{between[0]:.3f}..{between[1]:.3f} |" if between else "- |")
+        yield line
 
 
 def small(bench, port):
@@ -288,7 +395,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--conns", default="100")
-    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--kinds", default=",".join(ALL_KINDS))
     parser.add_argument("--cores", choices=("two", "one", "both"), default="two")
     parser.add_argument("--peers", default=",".join(PEERS))
     parser.add_argument("--floor")
@@ -299,8 +406,8 @@ def main():
     parser.add_argument("--write")
     args = parser.parse_args()
     asked = args.peers.split(",")
-    if unknown := [kind for kind in args.kinds.split(",") if kind not in KINDS]:
-        sys.exit(f"speed.py: --kinds: {', '.join(unknown)}: not one of {', '.join(KINDS)}")
+    if unknown := [kind for kind in args.kinds.split(",") if kind not in ALL_KINDS]:
+        sys.exit(f"speed.py: --kinds: {', '.join(unknown)}: not one of {', '.join(ALL_KINDS)}")
     if unknown := [name for name in asked if name not in PEERS]:
         sys.exit(f"speed.py: --peers: {', '.join(unknown)}: not one of {', '.join(PEERS)}")
     if not args.bench:
@@ -342,8 +449,10 @@ def main():
             loads |= {name: clients.floor_of(where) for name, where in floors.items()}
             loads[TIMED_FLOOR] = clients.floor_of(built, "-t")
             # First: thousands of ports in TIME_WAIT would make each look at the kernel's tables longer.
-            others = list(small(bench, servers["sockbench"].port))
-            complete = measure(args, loads, servers, done, keep)
+            notes = list(small(bench, servers["sockbench"].port))
+            others = {"first": list(first_seconds(bench, floors["floor"], servers)), "pairs": list(pairs(bench, floors["floor"], args.seconds))}
+            others = {kind: ways for kind, ways in others.items() if kind in args.kinds.split(",")}
+            complete = measure(args, loads, others, servers, done, keep)
         finally:
             for server in servers.values():
                 server.stop()
@@ -351,7 +460,10 @@ def main():
     canaries = {int(key.split("/")[0]) + 1: value for key, value in done.items() if key.endswith("/canary")}
     weak = [number for number, c in canaries.items() if c < 0.85 * max(canaries.values())]
     control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-    lines = [*speeds(table(done)), "", *others, "",
+    speed = table(done)
+    lines = [*(speeds(speed) if speed else ()),
+             *further(done, "first", f"p99.9 ms, {FIRST_RATE:,}/s over {FIRST_CONNS} connections", None),
+             *further(done, "pairs", f"requests/s, {PAIRS_CONNS} connections", "one pair, an end a core"), "", *notes, "",
              f"{args.rounds} alternating rounds of {args.seconds} s, {time.strftime('%Y-%m-%d')}, Linux {os.uname().release}, {len(CORES)} cores, "
              f"{control}; servers driven by {'wrk' if 'wrk' in loads else 'sockbench'}; canary "
              + (f"{min(canaries.values()):,.0f} to {max(canaries.values()):,.0f}/s, rounds below 85 % of the best: "
