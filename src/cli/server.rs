@@ -176,6 +176,12 @@ impl Args {
     }
 }
 
+/// The loop's sockets share their table with other threads.
+fn say_shared(why: nix::Error) {
+    let text = format!("unshare(CLONE_FILES): {}: each answer costs a little more CPU", why.desc());
+    log::say(Level::Info, "shared-descriptors", &text, json!({ "errno": why as i32 }));
+}
+
 /// Serves until a signal; exit 0 after the drain, 1 when the drain cut requests, 3 when the server cannot start.
 pub(crate) fn run(args: Run) -> Result<u8, Exit> {
     log::choose(args.log);
@@ -207,7 +213,7 @@ pub(crate) fn run(args: Run) -> Result<u8, Exit> {
     let addrs: Vec<String> = server.addrs().iter().map(|a| format!("http://{a}")).collect();
     report_to_manager(State::Ready(&format!("listening on {}", addrs.join(", "))));
     watch_loops(server.handle());
-    let summary = server.run_alone().map_err(|e| Exit::environment(format!("serve: {e}")))?;
+    let summary = server.run_alone(say_shared).map_err(|e| Exit::environment(format!("serve: {e}")))?;
     say_summary(&summary);
     let cut = summary.cut();
     if cut > 0 {

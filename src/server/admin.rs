@@ -3,7 +3,6 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -51,11 +50,6 @@ impl Admin {
 
     pub(super) fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// The listener's.
-    pub(super) fn descriptor(&self) -> RawFd {
-        self.listener.as_raw_fd()
     }
 
     pub(super) fn start(self) -> io::Result<Running> {

@@ -1,11 +1,10 @@
 //! The server: mio reactors around a pure connection machine, two fixed pools, counters and an admin port.
 //!
 //! `buffers`, `conn`, `counters` and `route` are pure; `reactor`, `pools`, `work` and `admin` are their
-//! hands. [`Server::bind`] makes everything that can fail, [`Server::run`] serves until [`Handle::stop`] and a drain.
+//! hands. [`Server::bind`] makes everything that can fail, [`Server::run_alone`] serves until [`Handle::stop`] and a drain.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -221,30 +220,26 @@ impl Server {
     ///
     /// Errors: a thread could not be started, or epoll_wait(2) failed.
     pub fn run(self) -> io::Result<Summary> {
-        self.serve(|reactors, _| on_threads(reactors))
+        let handle = self.handle();
+        let admin = self.admin.map(Admin::start).transpose()?;
+        let result = on_threads(self.reactors);
+        drop(admin);
+        result.map(|()| handle.summary())
     }
 
     /// The same in a process that does nothing else: a single event loop runs on the calling thread, with a table of
-    /// descriptors of its own ([`thread::split_descriptor_table`]).
-    pub fn run_alone(self) -> io::Result<Summary> {
-        self.serve(|mut reactors, of_admin| match reactors.pop() {
-            Some(reactor) if reactors.is_empty() => {
-                // Where it is refused, the loop serves as well, for more CPU time.
-                let _ = thread::split_descriptor_table(reactor.descriptors(), of_admin);
-                catch_unwind(AssertUnwindSafe(|| reactor.run())).unwrap_or_else(|_| Err(panicked()))
-            }
-            last => {
-                reactors.extend(last);
-                on_threads(reactors)
-            }
-        })
-    }
-
-    fn serve(self, run: impl FnOnce(Vec<Reactor>, Vec<RawFd>) -> io::Result<()>) -> io::Result<Summary> {
-        let handle = self.handle();
-        let of_admin = self.admin.iter().map(Admin::descriptor).collect();
-        let admin = self.admin.map(Admin::start).transpose()?;
-        let result = run(self.reactors, of_admin);
+    /// descriptors of its own ([`thread::split_descriptor_table`]). `on_refused`: where it has to share the table.
+    pub fn run_alone(mut self, on_refused: impl FnOnce(nix::Error)) -> io::Result<Summary> {
+        if self.reactors.len() != 1 {
+            return self.run();
+        }
+        let (handle, reactor, admin) = (self.handle(), self.reactors.remove(0), self.admin.take());
+        // A scrape that came before would stay open in the loop's table.
+        let start = move || admin.map(Admin::start).transpose();
+        let (admin, split) = thread::split_descriptor_table(reactor.descriptors(), start)?;
+        let admin = admin?;
+        split.unwrap_or_else(on_refused);
+        let result = catch_unwind(AssertUnwindSafe(|| reactor.run())).unwrap_or_else(|_| Err(panicked()));
         drop(admin);
         result.map(|()| handle.summary())
     }

@@ -43,12 +43,12 @@ pub fn with_cost<T>(what: impl FnOnce() -> T) -> (T, f64) {
 }
 
 /// Gives the calling thread an empty table of descriptors, but for the three standard ones: what other threads open takes
-/// no room in it (RLIMIT_NOFILE is a limit of each table, unshare(2) CLONE_FILES). Nobody needs a privilege for it.
+/// no room in it (RLIMIT_NOFILE is a limit of each table, unshare(2) CLONE_FILES). It takes no privilege.
 ///
 /// The copies that unshare(2) makes are closed. A copy of a socket would keep its connection open after the thread that
 /// owns it has closed it: no FIN would be sent. Nothing that the calling thread holds may own a descriptor.
 ///
-/// Errors: ENOMEM; the thread then goes on with the shared table.
+/// Errors: ENOMEM, EPERM in a container that forbids it; the thread then goes on with the shared table.
 pub fn own_descriptor_table() -> nix::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?;
     // Without /proc, as many as a process without a raised limit can have.
@@ -57,29 +57,33 @@ pub fn own_descriptor_table() -> nix::Result<()> {
     Ok(())
 }
 
-/// Gives the calling thread a table of descriptors that no other thread shares. `ours`, which the calling thread alone uses,
-/// close in the table of the others; `theirs` close in its own; all else stays open in both.
+/// Gives the calling thread a table of descriptors that no other thread shares. `ours`, which it alone uses, close in the table
+/// of the others; all else that is open stays open in both. Then `next` runs on another thread, in the table of the others: what
+/// it opens, and what the threads do that it starts, has no copy in the table of the calling thread.
 ///
 /// A system call takes a reference on its descriptor's file, two atomic operations, unless the table belongs to one thread
-/// (fs/file.c, `__fget_light`): 3.6 % of the CPU of a small answer (docs/MEASURING.md). /proc/PID/fd, which ss(8) and lsof(8)
-/// read, is the table of the process's first thread.
+/// (fs/file.c, `__fget_light`). What that costs is in docs/MEASURING.md. /proc/PID/fd, which ss(8) and lsof(8) read, is the table
+/// of the process's first thread.
 ///
-/// Errors: EPERM where a container forbids it, ENOMEM, or a thread could not be started; the table is then shared as before.
-pub fn split_descriptor_table(ours: Vec<RawFd>, theirs: Vec<RawFd>) -> io::Result<()> {
-    let is_split = Arc::new(OnceLock::new());
-    let waits = Arc::clone(&is_split);
-    let other = std::thread::Builder::new().spawn(move || {
+/// What `next` gives, and whether there are two tables (EPERM in a container that forbids it, ENOMEM). Errors: no thread could be
+/// started.
+pub fn split_descriptor_table<T: Send + 'static>(
+    ours: Vec<RawFd>,
+    next: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<(T, nix::Result<()>)> {
+    let split = Arc::new(OnceLock::new());
+    let waits = Arc::clone(&split);
+    let other = std::thread::Builder::new().name("descriptors".into()).spawn(move || {
         if *waits.wait() {
             close_all(ours);
         }
+        next()
     })?;
     let result = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
-    let _ = is_split.set(result.is_ok());
+    let _ = split.set(result.is_ok());
     // Until `ours` are closed there, a listener would go on listening after its owner has closed it.
-    let _ = other.join();
-    result?;
-    close_all(theirs);
-    Ok(())
+    let given = other.join().map_err(|_| io::Error::other("a thread panicked"))?;
+    Ok((given, result))
 }
 
 fn close_all(descriptors: Vec<RawFd>) {

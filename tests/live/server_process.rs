@@ -253,7 +253,8 @@ fn the_first_thread_alone_holds_the_sockets_that_serve() {
     }
     let only = |here: &[String], there: &[String]| here.iter().filter(|n| !there.contains(n)).count();
     assert_eq!(only(&first, &other), 3, "listener, connection and poll: {first:?}, {other:?}");
-    assert_eq!(only(&other, &first), 1, "the admin port's listener: {first:?}, {other:?}");
+    // The admin port's listener is in both: ss(8) is to name its owner too.
+    assert_eq!(only(&other, &first), 0, "{first:?}, {other:?}");
 }
 
 #[test]
