@@ -68,7 +68,8 @@ pub(crate) struct ConnectionArgs {
     pub(crate) pin: Pinning,
     /// Poll for events all the time instead of sleeping
     ///
-    /// Each thread uses a whole core. Answers are seen sooner, which matters with few connections.
+    /// Each thread uses a whole core; a target on this host needs another (so not with --pin auto on both sides). Answers are
+    /// seen sooner, which matters with few connections.
     #[arg(long, hide_short_help = true, help_heading = "Load")]
     pub(crate) busy_poll: bool,
     /// Seed of every random choice

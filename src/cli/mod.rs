@@ -47,6 +47,7 @@ mod sandbox;
 #[cfg(test)]
 mod schema_tests;
 mod server;
+mod server_summary;
 mod shard_args;
 mod status;
 mod study;

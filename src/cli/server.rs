@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::Exit;
 use super::log::{self, Level};
+use super::{Exit, server_summary};
 use crate::model::figures::{self, count, counted};
 use crate::model::outcome::{errno_name, errno_text};
 use crate::model::plan::{CpuWork, Pinning, ServerCloser, ServerPlan};
@@ -17,7 +17,7 @@ use crate::model::{document, limits};
 use crate::report::plan_text;
 use crate::server::pools::Pin;
 use crate::server::shortage::{Change, Shortage};
-use crate::server::{BindError, Handle, Server, Summary};
+use crate::server::{BindError, Handle, Server};
 use crate::sys::clock::{self, Clock};
 use crate::sys::nofile::{self, Raised};
 use crate::sys::service::{self, State};
@@ -58,7 +58,7 @@ pub(crate) struct Args {
     pin: Pinning,
     /// Poll for events all the time instead of sleeping: on, off
     ///
-    /// Each event loop uses a whole core. Requests are seen sooner, which matters with few connections.
+    /// Each event loop uses a whole core; the client needs another. Requests are seen sooner, which matters with few connections.
     #[arg(long, hide_short_help = true, value_name = "on|off", default_value = "off", num_args = 0..=1, default_missing_value = "on", value_parser = flag::on_off, action = clap::ArgAction::Set)]
     busy_poll: bool,
     #[arg(help = format!("Backlog of listen(2); the kernel clamps it to net.core.somaxconn [default: {}]", limits::LISTEN_BACKLOG))]
@@ -176,12 +176,6 @@ impl Args {
     }
 }
 
-/// The loop's sockets share their table with other threads.
-fn say_shared(why: nix::Error) {
-    let text = format!("unshare(CLONE_FILES): {}: each answer costs a little more CPU", why.desc());
-    log::say(Level::Info, "shared-descriptors", &text, json!({ "errno": why as i32 }));
-}
-
 /// Serves until a signal; exit 0 after the drain, 1 when the drain cut requests, 3 when the server cannot start.
 pub(crate) fn run(args: Run) -> Result<u8, Exit> {
     log::choose(args.log);
@@ -213,8 +207,13 @@ pub(crate) fn run(args: Run) -> Result<u8, Exit> {
     let addrs: Vec<String> = server.addrs().iter().map(|a| format!("http://{a}")).collect();
     report_to_manager(State::Ready(&format!("listening on {}", addrs.join(", "))));
     watch_loops(server.handle());
+    let say_shared = |why: nix::Error| {
+        let errno = why as i32;
+        let text = format!("unshare(CLONE_FILES): {}: each answer costs a little more CPU", errno_text(errno));
+        log::say(Level::Info, "shared-descriptors", &text, json!({ "errno": errno, "name": errno_name(errno) }));
+    };
     let summary = server.run_alone(say_shared).map_err(|e| Exit::environment(format!("serve: {e}")))?;
-    say_summary(&summary);
+    server_summary::say(&summary);
     let cut = summary.cut();
     if cut > 0 {
         let after = figures::span(plan.drain_timeout);
@@ -248,7 +247,7 @@ fn watch_loops(handle: Handle) {
             }
         }
     };
-    if let Err(e) = std::thread::Builder::new().name("watchdog".into()).spawn(watch) {
+    if let Err(e) = thread::start("watchdog", Box::new(watch)) {
         log::say(Level::Warning, "watchdog", &format!("nobody says that the server is alive: {e}"), Value::Null);
     }
 }
@@ -276,7 +275,7 @@ fn watch_shortage(handle: Handle) {
         }
     };
     // Without this thread the table at the end has the count.
-    let _ = std::thread::Builder::new().name("shortage".into()).spawn(watch);
+    let _ = thread::start("shortage", Box::new(watch));
 }
 
 /// The lines that a parent process waits for.
@@ -367,43 +366,6 @@ fn refused(e: BindError) -> Exit {
         },
         BindError::Setup(_) => exit,
     }
-}
-
-fn say_summary(s: &Summary) {
-    let mut closed = Map::new();
-    closed.extend(s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| ((*reason).to_string(), json!(n))));
-    let fields = json!({
-        "answers": s.answered(),
-        "by_status": s.answers.iter().map(|(handler, method, code, n)| json!({
-            "endpoint": handler, "method": method, "code": code, "answers": n,
-        })).collect::<Vec<_>>(),
-        "accepted": s.accepted,
-        "closed": closed,
-        "unsent": s.unsent,
-        "accept_pauses": s.accept_pauses,
-    });
-    let text = if log::is_json() {
-        format!("{} over {}", counted(s.answered(), "answer"), counted(s.accepted, "connection"))
-    } else {
-        table(s)
-    };
-    log::say(Level::Info, "ended", &text, fields);
-}
-
-fn table(s: &Summary) -> String {
-    let mut lines = vec![format!("{:<10} {:<6} {:>4} {:>12}", "endpoint", "method", "code", "answers")];
-    lines.extend(s.answers.iter().map(|(handler, method, code, n)| format!("{handler:<10} {method:<6} {code:>4} {n:>12}")));
-    lines.push(format!("{:<10} {:<6} {:>4} {:>12}", "total", "", "", s.answered()));
-    let closes: Vec<String> = s.closes.iter().filter(|c| c.1 > 0).map(|(reason, n)| format!("{reason} {n}")).collect();
-    let closes = if closes.is_empty() { "none".into() } else { closes.join(", ") };
-    lines.push(format!("connections: {} accepted; closed: {closes}", s.accepted));
-    if s.unsent > 0 {
-        lines.push(format!("answers not sent because their connection ended: {}", s.unsent));
-    }
-    if s.accept_pauses > 0 {
-        lines.push(format!("pauses of accept(2) because descriptors or memory ran out: {}", s.accept_pauses));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What keeps a run without a finding from saying much: too few answers, too short a time, answers that are redirects.
 
-use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHORT_RUN_S};
+use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHARED_PERCENT, SHORT_RUN_S};
 use crate::model::figures::{counted, seconds, share};
-use crate::model::result::RunResult;
+use crate::model::result::{CoreUse, RunResult};
 
 /// One request was asked for, a try by hand (`-n 1`): nobody asks for a rate, or for what only many show. Of a machine that
 /// has a part of a plan, what was asked of all of them counts.
@@ -22,7 +22,19 @@ pub fn caveat(run: &RunResult) -> Option<String> {
     if run.duration_s < SHORT_RUN_S {
         return Some(format!("the run lasted {}: too short for rates that hold", seconds(run.duration_s)));
     }
-    redirected(run, answers)
+    polls_on_a_shared_core(run).or_else(|| redirected(run, answers))
+}
+
+/// A thread that polls never leaves its core by itself: the other end's thread there waits for the end of its time slice.
+fn polls_on_a_shared_core(run: &RunResult) -> Option<String> {
+    let target = run.resources.target.as_ref().filter(|t| run.plan.busy_poll || t.busy_poll)?;
+    let uses = |used: &CoreUse| 100.0 * used.cpu_s / run.duration_s >= SHARED_PERCENT;
+    let of_client = &run.resources.client.cores;
+    let shared = target.cores.iter().find(|t| uses(t) && of_client.iter().any(|c| c.core == t.core && uses(c)))?;
+    Some(format!(
+        "a thread that polls shares core {} with the other end, which waits for its turn: use --pin or --busy-poll, not both",
+        shared.core
+    ))
 }
 
 fn answers(run: &RunResult) -> u64 {

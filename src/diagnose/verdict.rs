@@ -228,6 +228,9 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
             "the client was the limit: at {} req/s the kernel searches longer for a free source port",
             rate(seen.steady_rps)
         ),
+        Some(Saturated { for_long: true, kept_rate: true, .. }) => {
+            format!("the client kept {} req/s with no time left: its own waiting is in the latencies", rate(seen.steady_rps))
+        }
         Some(Saturated { for_long: true, .. }) => {
             format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))
         }

@@ -13,6 +13,7 @@ pub struct Setting {
 
 /// Process names begin with these words.
 const KNOWN: &[(&str, Setting)] = &[
+    ("sockbench", Setting { action: "--max-conns", change: "sockbench server --max-conns 20000" }),
     ("nginx", Setting { action: "worker_connections and worker_processes", change: "events { worker_connections 4096; }" }),
     ("gunicorn", Setting { action: "threads, and a short keep-alive", change: "gunicorn -w 4 --threads 16 --keep-alive 2" }),
     ("uwsgi", Setting { action: "processes and threads", change: "uwsgi --processes 4 --threads 16" }),

@@ -14,7 +14,7 @@ use super::{BindError, Shared};
 use crate::http1::request::{Found, HeadLimits, HeadReader, Method};
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
-use crate::sys::own_process;
+use crate::sys::{own_process, thread};
 
 /// One scrape, from its accept to the client's FIN: a scraper that takes longer is left.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,18 +55,21 @@ impl Admin {
     pub(super) fn start(self) -> io::Result<Running> {
         let ended = Arc::new(AtomicBool::new(false));
         let (addr, flag) = (self.addr, Arc::clone(&ended));
-        let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
-            let scrapes = Scrapes::default();
-            for stream in self.listener.incoming() {
-                if flag.load(Ordering::SeqCst) {
-                    return;
+        let thread = thread::start(
+            "admin",
+            Box::new(move || {
+                let scrapes = Scrapes::default();
+                for stream in self.listener.incoming() {
+                    if flag.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    match stream {
+                        Ok(stream) => scrape(stream, &self.shared, &scrapes),
+                        Err(_) => crate::sys::clock::sleep(crate::model::limits::ACCEPT_PAUSE),
+                    }
                 }
-                match stream {
-                    Ok(stream) => scrape(stream, &self.shared, &scrapes),
-                    Err(_) => crate::sys::clock::sleep(crate::model::limits::ACCEPT_PAUSE),
-                }
-            }
-        })?;
+            }),
+        )?;
         Ok(Running { addr, ended, thread: Some(thread) })
     }
 }
@@ -130,11 +133,12 @@ fn scrape(mut stream: TcpStream, shared: &Arc<Shared>, scrapes: &Scrapes) {
         return;
     };
     let (shared, in_thread, all) = (Arc::clone(shared), Arc::clone(&client), scrapes.clone());
-    let thread = std::thread::Builder::new().name("admin-scrape".into()).spawn(move || {
+    let serve = move || {
         // A client that goes away is no error of the server.
         let _ = answer(stream, &in_thread, &shared);
         all.leave(&in_thread);
-    });
+    };
+    let thread = thread::start("admin-scrape", Box::new(serve));
     if thread.is_err() {
         scrapes.leave(&client);
     }

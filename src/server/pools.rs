@@ -156,11 +156,12 @@ impl WorkerPool {
             let core = (!cores.is_empty()).then(|| cores[worker % cores.len()]);
             let (tasks, gauge, mailboxes, work, to_us) =
                 (tasks.clone(), Arc::clone(&gauge), Arc::clone(mailboxes), Arc::clone(&spec.work), to_us.clone());
-            std::thread::Builder::new().name(format!("{}-{worker}", spec.name)).spawn(move || {
+            let serve = move || {
                 let _ = to_us.send(core.map(|core| Pin { worker, core, granted: thread::pin(core) }));
                 drop(to_us);
                 serve(&tasks, clock, &gauge, &mailboxes, &work);
-            })?;
+            };
+            thread::start(&format!("{}-{worker}", spec.name), Box::new(serve))?;
         }
         drop(to_us);
         let mut pins: Vec<Pin> = pins.iter().flatten().collect();

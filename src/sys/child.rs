@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
 use super::clock::{Clock, sleep};
-use super::proc_mount;
+use super::{proc_mount, thread};
 use crate::model::time::Stamp;
 
 /// Environment variable that names the parent's pid to a child that must die with it.
@@ -260,12 +260,13 @@ pub fn own_executable() -> io::Result<OsString> {
 }
 
 fn read_lines(from: Box<dyn io::Read + Send>, name: &str, mut each: Box<dyn FnMut(String) + Send>) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(move || {
+    let read = move || {
         // Split by bytes: a line that is no UTF-8 must not end the reading, or the child would meet a broken pipe.
         for line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
             each(String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned());
         }
-    })
+    };
+    thread::start(name, Box::new(read))
 }
 
 #[cfg(test)]

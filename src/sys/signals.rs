@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::thread;
+
 /// Which signal has asked to stop, if any. Copies share it.
 #[derive(Debug, Clone, Default)]
 pub struct StopFlag {
@@ -52,7 +54,7 @@ impl StopFlag {
             }
         }
         let mut signals = Signals::new(taken)?;
-        std::thread::Builder::new().name("sockbench-signals".into()).spawn(move || {
+        let wait = move || {
             for signal in signals.forever() {
                 if let (SIGHUP, Hangup::Only(says)) = (signal, hangup) {
                     says();
@@ -65,7 +67,8 @@ impl StopFlag {
                     Err(_) => signal_hook::low_level::exit(128 + signal),
                 }
             }
-        })?;
+        };
+        thread::start("sockbench-signals", Box::new(wait))?;
         Ok(flag)
     }
 

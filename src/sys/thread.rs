@@ -3,9 +3,17 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
+
+/// Starts a thread of this name. One body for all of them: each closure type of its own is a kilobyte of program.
+///
+/// Errors: EAGAIN.
+pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(work)
+}
 
 /// Numbers of the cores this process may run on; empty when the machine does not say.
 pub fn cores() -> Vec<usize> {

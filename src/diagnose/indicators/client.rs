@@ -18,6 +18,8 @@ pub(in crate::diagnose) struct Saturated {
     pub(in crate::diagnose) late_ms: Option<f64>,
     /// a worker had or wanted a core for most of the run
     pub(in crate::diagnose) hurried: bool,
+    /// a rate was asked for, and the client kept it: more was not tried
+    pub(in crate::diagnose) kept_rate: bool,
 }
 
 impl Saturated {
@@ -33,7 +35,8 @@ pub(super) fn saturated(run: &RunResult, seen: &Indicators) -> Seen<Saturated> {
     let late_ms = lateness(run, seen, hurried).filter(|_| seen.contention.is_err() && seen.client_stalls.is_err());
     let ran_all = |p: &SeriesPoint| p.client_busiest_percent.is_some_and(|ran| ran >= RAN_PERCENT);
     let never_idle = whole_seconds(&run.series).filter(|p| p.is_client_full() == Some(true) && !ran_all(p)).count() as u32;
-    let of = |seconds, measured, for_long| Ok(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried });
+    let kept_rate = late_ms.is_none() && seen.shortfall.is_some_and(|s| s.missing <= FALL_SHORT_SHARE * s.asked);
+    let of = |seconds, measured, for_long| Ok(Saturated { seconds, never_idle, measured, for_long, late_ms, hurried, kept_rate });
     if run.plan.busy_poll {
         return match late_ms {
             Some(_) => of(0, 0, false),

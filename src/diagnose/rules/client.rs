@@ -36,7 +36,9 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
             number(late)
         );
     }
-    text += "Throughput is what the client can make, and its own waiting is in the latencies; the target may do better.";
+    text +=
+        if how.kept_rate { "It kept the rate that was asked for, but" } else { "Throughput is what the client can make, and" };
+    text += " its own waiting is in the latencies; the target may do better.";
     if let Some(search) = search_limit(run) {
         text += &format!(
             " The rate stands at (P/2)/T = {}/s with half of the source ports in use: there the kernel searches longer for a free port, and \

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
-use sockbench::testing::model::{Call, FindingId as Id, PortMode, RunResult, RunStamp, Think, ThreadRow};
+use sockbench::testing::model::{Call, CoreUse, FindingId as Id, PortMode, RunResult, RunStamp, Think, ThreadRow};
 
 use super::cores::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
@@ -88,6 +88,37 @@ fn a_client_is_saturated_by_what_it_ran_and_not_by_what_it_waited() {
     starved.resources.client.lateness_p99_ms = Some(40.0);
     clear(Id::GeneratorSaturated, &starved);
     assert_eq!(ids(&diagnose(&starved))[0], Id::HostContended);
+}
+
+#[test]
+fn a_rate_that_was_kept_is_no_maximum() {
+    let mut run = healthy();
+    run.series.iter_mut().for_each(|p| p.client_busiest_percent = Some(95.0));
+    run.plan.rate = run.totals.attempts as f64 / run.duration_s;
+    let said = |run: &RunResult| (fires(Id::GeneratorSaturated, run).explanation, Diagnosis::of(run).verdict.sentence);
+    let (text, verdict) = said(&run);
+    assert!(text.contains("It kept the rate") && verdict.contains("with no time left"), "{text} {verdict}");
+    // A part was never started: so much it can do.
+    run.totals.never_started = run.totals.attempts / 2;
+    let (text, verdict) = said(&run);
+    assert!(text.contains("Throughput is what the client can make") && verdict.contains("its own maximum"), "{text} {verdict}");
+}
+
+#[test]
+fn a_thread_that_polls_on_a_core_of_the_other_end_is_named() {
+    let sentence = |of_client: u32, client_s: f64, polls: bool| {
+        let mut run = healthy();
+        let half = run.duration_s / 2.0;
+        run.plan.busy_poll = polls;
+        run.resources.client.cores = vec![CoreUse { core: of_client, cpu_s: client_s * run.duration_s }];
+        run.resources.target.as_mut().expect("a local target").cores = vec![CoreUse { core: 0, cpu_s: half }];
+        Diagnosis::of(&run).verdict.sentence
+    };
+    let named = |sentence: &String| sentence.contains("shares core 0");
+    assert!(named(&sentence(0, 0.3, true)), "{}", sentence(0, 0.3, true));
+    // Two ends that sleep, ends on cores of their own, and a pool's thread that is confined there and idle.
+    let others = [sentence(0, 0.3, false), sentence(1, 0.3, true), sentence(0, 0.0, true)];
+    assert!(!others.iter().any(named), "{others:?}");
 }
 
 #[test]

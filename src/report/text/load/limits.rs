@@ -26,6 +26,9 @@ const NEAR: f64 = 0.5;
 /// A core that is used this much may be the limit although no second was full: the mean hides that.
 const NEAR_CPU: f64 = 0.8;
 
+/// A machine that uses this much of all its cores has none for anybody.
+const FULL_HOST_PERCENT: f64 = 95.0;
+
 /// Shares that read the same.
 const SAME_SHARE: f64 = 0.005;
 
@@ -92,8 +95,10 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         if !rest.is_empty() {
             text += &page.labelled(if text.is_empty() { "used" } else { "" }, &rest);
         }
-    } else if run.verdict.id == VerdictId::HostBound {
-        // Nobody had room where other programs took the cores.
+    } else if run.verdict.id == VerdictId::HostBound
+        || run.resources.host.cpu_percent_mean.is_some_and(|p| p >= FULL_HOST_PERCENT)
+    {
+        // Nobody had room where all cores were taken, by whatever program.
         let all = words(true).into_iter().chain(words(false)).collect::<Vec<_>>();
         if !all.is_empty() {
             text += &page.labelled("used", &of_a_core(&all));
