@@ -74,7 +74,7 @@ pub(super) fn render(s: &Summary, pools: &[PoolState], process: &ProcessState) -
         ("process_cpu_seconds_total", Counter, "CPU time used.", process.cpu_s),
         ("process_resident_memory_bytes", Gauge, "Resident memory.", number(process.resident_bytes)),
         ("process_virtual_memory_bytes", Gauge, "Virtual memory.", number(process.virtual_bytes)),
-        ("process_open_fds", Gauge, "Open descriptors, of the event loop's table where it has its own.", number(process.open_fds)),
+        ("process_open_fds", Gauge, "Open descriptors, of the event loop where its table is its own.", number(process.open_fds)),
         ("process_max_fds", Gauge, "Most descriptors that may be open.", number(process.max_fds)),
         ("process_start_time_seconds", Gauge, "Start, in Unix time.", process.start_s),
     ] {

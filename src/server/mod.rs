@@ -250,7 +250,12 @@ fn on_threads(reactors: Vec<Reactor>) -> io::Result<()> {
     for (i, reactor) in reactors.into_iter().enumerate() {
         threads.push(std::thread::Builder::new().name(format!("reactor-{i}")).spawn(move || reactor.run())?);
     }
-    threads.into_iter().fold(Ok(()), |result, thread| result.and(thread.join().unwrap_or_else(|_| Err(panicked()))))
+    // All of them end, also where one has failed.
+    let mut result = Ok(());
+    for thread in threads {
+        result = result.and(thread.join().unwrap_or_else(|_| Err(panicked())));
+    }
+    result
 }
 
 fn panicked() -> io::Error {
