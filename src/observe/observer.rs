@@ -30,8 +30,10 @@ const CHEAP_EVERY: Duration = Duration::from_millis(250);
 const FIND_AFTER: Duration = Duration::from_millis(10);
 /// Share of one core that dumps may take when connections are short.
 const DUMP_SHARE: f64 = 0.003;
-/// The same when connections are kept: nothing much changes then.
+/// The same when connections are kept and the client is busy: nothing much changes then, and the client needs the CPU.
 const DUMP_SHARE_KEPT: f64 = 0.0003;
+/// A client that used less of a core in the last second has CPU to spare for each dump, percent.
+const IDLE_CLIENT_PERCENT: f64 = 25.0;
 /// A rest shorter than this joins the second before, as in the series (`stats`).
 const LAST_LOOK_MIN: Duration = Duration::from_millis(500);
 /// A target that does not listen yet is looked for this often, in seconds.
@@ -119,6 +121,8 @@ struct Watcher {
     family: Option<Family>,
     last_dump: Stamp,
     dump_cost_s: f64,
+    /// CPU of the client in the last second, percent of a core; none: it was not read
+    client_percent: Option<f64>,
     last_counters: Option<(Stamp, KernelCounters)>,
     last_look: Stamp,
     /// the load is over: kept connections were closed by the end, not by the load
@@ -142,6 +146,7 @@ impl Watcher {
             family: None,
             last_dump: Stamp::ZERO,
             dump_cost_s: 0.0,
+            client_percent: None,
             last_counters: plan.baseline.counters.known().map(|c| (now, *c)),
             last_look: now,
             ending: false,
@@ -196,6 +201,7 @@ impl Watcher {
             self.find_target(now);
         }
         let client = self.client.read(now);
+        self.client_percent = client.known().map(|usage| usage.cpu_percent);
         let target = match &mut self.target {
             Ok(meter) => {
                 meter.watch_stops(now);
@@ -226,8 +232,7 @@ impl Watcher {
     }
 
     fn count_if_cheap(&mut self, now: Stamp) -> Fact<PortCount> {
-        let share = if self.plan.baseline.short_lived { DUMP_SHARE } else { DUMP_SHARE_KEPT };
-        let pause = Duration::from_secs_f64(self.dump_cost_s / share);
+        let pause = Duration::from_secs_f64(self.dump_cost_s / dump_share(self.plan.baseline.short_lived, self.client_percent));
         // Half a second of grace: looks are aligned on seconds, not on the last dump.
         if now.since(self.last_dump) + Duration::from_millis(500) < pause {
             return Fact::missing(format!(
@@ -361,9 +366,23 @@ fn last_second(end: Stamp) -> u64 {
     if rest < LAST_LOOK_MIN { end.second().saturating_sub(1) } else { end.second() }
 }
 
+/// Share of one core that dumps may take, beside a client that uses so much of one.
+fn dump_share(short_lived: bool, client_percent: Option<f64>) -> f64 {
+    let is_idle = client_percent.is_some_and(|percent| percent < IDLE_CLIENT_PERCENT);
+    if short_lived || is_idle { DUMP_SHARE } else { DUMP_SHARE_KEPT }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ports_of_an_idle_run_are_counted_as_often_as_those_of_short_connections() {
+        assert_eq!(dump_share(true, Some(99.0)), DUMP_SHARE);
+        assert_eq!(dump_share(false, Some(2.0)), DUMP_SHARE);
+        assert_eq!(dump_share(false, Some(99.0)), DUMP_SHARE_KEPT);
+        assert_eq!(dump_share(false, None), DUMP_SHARE_KEPT, "what was not read is taken for busy");
+    }
 
     #[test]
     fn the_last_look_stands_for_the_last_second_of_the_series() {
