@@ -70,7 +70,7 @@ print(f"\nCPU per connection, all in TIME_WAIT / fresh: {statistics.median(ratio
 PY
 chart ring-wear.svg --title "A ring in TIME_WAIT costs what a fresh one does" \
   --subtitle "CPU of the client per connection over a ring of 4,000 explicit ports with SO_REUSEADDR, tcp_tw_reuse=0, client closing first" \
-  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000, all in TIME_WAIT" --y-label "us" \
+  --x "round=round" --y "fresh_us=first 2000 on a fresh ring,wearing_us=next $wearing,worn_us=last 2000 with all in TIME_WAIT" --y-label "us" \
   --dots fresh_us,wearing_us,worn_us
 say "## The ring with every port in TIME_WAIT"
 { cat "$work/result"; echo; } | tee -a "$md"
