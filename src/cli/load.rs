@@ -4,11 +4,11 @@ use std::io;
 
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
-use super::live_args::LiveArgs;
+use super::live_args::{Doors, LiveArgs};
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
-use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written, beside_the_load};
 use super::sandbox::{self, SandboxArgs};
-use super::shard_args::ShardArgs;
+use super::shard_args::{ShardArgs, Start};
 use super::{Exit, destinations, load_args, ports_args, proofs, target, tell};
 use crate::load::run::Ended;
 use crate::model::environment::Environment;
@@ -26,6 +26,7 @@ use crate::study::destinations as side_by_side;
 use crate::study::measured::{self, Measured};
 use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::preflight;
+use crate::sys::first_thread::FirstThread;
 use crate::sys::nofile::{self, Raised};
 use crate::sys::signals::StopFlag;
 
@@ -69,13 +70,17 @@ const NO_PORT_YET: ([u8; 4], u16) = ([127, 0, 0, 1], 1);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.shard.check(args.first_url().is_some())?;
-    let mut start = args.shard.start(args.output.quiet);
+    let start = args.shard.start(args.output.quiet);
     let doors = args.live.open(args.sandbox.sandbox)?;
     let settings = args.sandbox.enter_if_asked(args.first_url())?;
     if !args.output.quiet {
         sandbox::show(&settings);
     }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
+    beside_the_load(Box::new(|first| run_on(args, start, doors, &stop, first)))
+}
+
+fn run_on(args: &Args, mut start: Start, doors: Doors, stop: &StopFlag, first: &FirstThread) -> Result<u8, Exit> {
     // Everything a person can get wrong is found before anything is made or started.
     let aimed = aimed(args)?;
     let mut planned = plan(args, &aimed)?;
@@ -93,15 +98,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     for doubt in ports_args::doubts(plan) {
         super::warn(&doubt);
     }
-    start.approach(plan, &stop);
+    start.approach(plan, stop);
     let look = if is_try(args, &planned) { Baseline::of_try } else { Baseline::of };
     let looks: Vec<Baseline> = planned.loads().map(look).collect();
     announce(plan, &planned.loads().zip(&looks).collect::<Vec<_>>(), &args.output);
     let followers = doors.start(args.output.quiet)?;
     followers.begin(plan, &looks[0], "", None);
     let reads = Reads::of(&args.output, args.gates.has_thresholds());
-    let mut watch = RunWatch::new(plan, args.output.quiet, &stop, &followers, reads, files.hlog_path().as_deref())?;
-    start.wait(plan, &stop);
+    let watch = RunWatch::new(plan, args.output.quiet, stop, &followers, reads, files.hlog_path().as_deref())?;
+    let mut watch = watch.on(first);
+    start.wait(plan, stop);
     let (mut result, ended) = measure(&planned, looks, own.as_ref().map(OwnServer::pid), &mut watch)
         .map_err(|e| Exit::environment(format!("start the client: {e}")))?;
     proofs::attach(&mut result);

@@ -24,6 +24,7 @@ use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
 use crate::sys::clock;
+use crate::sys::first_thread::{self, FirstThread};
 use crate::sys::output_file::{Claim, Draft};
 use crate::sys::signals::StopFlag;
 
@@ -86,6 +87,7 @@ pub(crate) struct RunWatch<'a> {
     status: Status,
     stop: &'a StopFlag,
     followers: &'a Followers,
+    first: Option<&'a FirstThread>,
     plan: LoadPlan,
     step: Option<(usize, usize)>,
     /// of several destinations, what was seen of each in this second
@@ -190,6 +192,7 @@ impl<'a> RunWatch<'a> {
             status: Status::new(quiet),
             stop,
             followers,
+            first: None,
             plan: plan.clone(),
             step: None,
             each: Vec::new(),
@@ -199,6 +202,11 @@ impl<'a> RunWatch<'a> {
             reads,
             log: None,
         }
+    }
+
+    /// Whose load may have the process's first thread.
+    pub(crate) fn on(self, first: &'a FirstThread) -> Self {
+        Self { first: Some(first), ..self }
     }
 
     /// For step `step` of `steps`, from 1.
@@ -262,6 +270,19 @@ impl Watch for RunWatch<'_> {
     fn signal(&self) -> Option<StopFlag> {
         Some(self.stop.clone())
     }
+
+    fn first(&self) -> Option<&FirstThread> {
+        self.first
+    }
+}
+
+/// The rest of a command. One type for all of them, as [`Work`](crate::sys::thread::Work) is.
+type Rest<'a> = Box<dyn FnOnce(&FirstThread) -> Result<u8, Exit> + Send + 'a>;
+
+/// Runs the rest of a command on a thread of its own: the process's first one is for the load. Signals are taken over by now: their
+/// handlers run on the first thread, and what they write to has to be open in its table. Errors: those of `rest`; exit 3, no thread.
+pub(crate) fn beside_the_load(rest: Rest<'_>) -> Result<u8, Exit> {
+    first_thread::lend("sockbench", rest).map_err(|e| Exit::environment(format!("start a thread: {e}")))?
 }
 
 /// What a command keeps.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
-use super::live_args::LiveArgs;
+use super::live_args::{Doors, LiveArgs};
 use super::load_args::OutputArgs;
-use super::run_output::{self, Keeps, RunFiles, Written};
+use super::run_output::{self, Keeps, RunFiles, Written, beside_the_load};
 use super::sandbox::{self, SandboxArgs};
-use super::shard_args::ShardArgs;
+use super::shard_args::{ShardArgs, Start};
 use super::study_plan::{self, PlanFile};
 use super::{Exit, files, load, load_args, ports_args, tell, tell_line};
 use crate::diagnose;
@@ -32,6 +32,7 @@ use crate::study::own_server::{OwnServer, SANDBOX_PORT};
 use crate::study::run::{self, StudyRun};
 use crate::study::windows_ports;
 use crate::sys::clock;
+use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
 use steps::Steps;
 
@@ -80,9 +81,18 @@ pub(crate) struct Args {
     server: Vec<String>,
 }
 
+/// What is known before the sandbox is entered.
+struct Asked {
+    file: PlanFile,
+    /// the length of each step; none: what the plan says
+    each: Option<Duration>,
+    /// of sockbench's own server, for each step
+    server: Vec<ServerFlags>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     args.shard.check(args.url.is_some())?;
-    let mut start = args.shard.start(args.output.quiet);
+    let start = args.shard.start(args.output.quiet);
     let each = if args.quick { Some(study_plan::STEP) } else { args.duration };
     let (file, text) = read_plan(args, each)?;
     if args.print_plan {
@@ -91,26 +101,38 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         return Ok(0);
     }
     // Mistakes in the arguments are found before anything is started.
-    let all_flags = server_flags(args, &file)?;
+    let server = server_flags(args, &file)?;
     // Addresses and port ranges depend on the namespace: the rest is checked inside it.
     let doors = args.live.open(args.sandbox.sandbox || file.sandbox)?;
     enter_sandbox(args, &file)?;
+    let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
+    let asked = Asked { file, each, server };
+    beside_the_load(Box::new(|first| run_on(args, &asked, (start, doors), &stop, first)))
+}
+
+fn run_on(
+    args: &Args,
+    asked: &Asked,
+    (mut start, doors): (Start, Doors),
+    stop: &StopFlag,
+    first: &FirstThread,
+) -> Result<u8, Exit> {
+    let (file, each, all_flags) = (&asked.file, asked.each, &asked.server);
     let (target, path) = load::aim(args.url.as_deref(), args.conn.allow_remote)?;
     if let (Some(choice), false) = (target.choice_in_words(), args.output.quiet) {
         tell_line(&format!("target {} {choice}", target.host));
     }
-    let planned = resolve(args, &file, each, &vec![target.clone(); file.step.len()], &path)?.steps;
+    let planned = resolve(args, file, each, &vec![target.clone(); file.step.len()], &path)?.steps;
     args.gates.check(&planned)?;
     let ends = planned.iter().enumerate().map(|(i, step)| step_end(i, step)).collect();
     let files = RunFiles::prepare(&args.output, &Keeps::Steps(ends), args.gates.asked())?;
-    let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     load::raise_nofile(&planned);
-    let owns = if target.own_server { own_servers(args, &file, &all_flags)? } else { Vec::new() };
+    let owns = if target.own_server { own_servers(args, file, all_flags)? } else { Vec::new() };
     let targets =
         if target.own_server { owns.iter().map(|own| Target::own(own.addr())).collect() } else { vec![target; file.step.len()] };
     let pids: Vec<Option<u32>> = owns.iter().map(|own| Some(own.pid())).collect();
-    let mut plan = resolve(args, &file, each, &targets, &path)?;
-    let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, &file) };
+    let mut plan = resolve(args, file, each, &targets, &path)?;
+    let sandbox = SandboxArgs { sandbox: args.sandbox.sandbox || file.sandbox, setup: setup(args, file) };
     for (i, step) in plan.steps.iter_mut().enumerate() {
         let server = if owns.is_empty() { ServerFlags::default() } else { all_flags[i].clone() };
         step.environment = Environment { server, ..sandbox.environment() };
@@ -120,8 +142,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     for doubt in doubts {
         super::warn(&doubt);
     }
-    if let (true, Some(first)) = (is_windows_ports(args), plan.steps.first())
-        && let Some(why) = Baseline::of(first).pool.known().and_then(|pool| windows_ports::too_short(first, pool.ports))
+    if let (true, Some(step)) = (is_windows_ports(args), plan.steps.first())
+        && let Some(why) = Baseline::of(step).pool.known().and_then(|pool| windows_ports::too_short(step, pool.ports))
     {
         stop_servers(owns);
         return Err(Exit::usage(format!("plan windows-ports: {why}")).hint("without --duration or --quick it takes 2 min 30 s"));
@@ -130,8 +152,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         tell(wrapped(&length(&plan), 0, super::told_columns()).trim_end());
     }
     let followers = doors.start(args.output.quiet)?;
-    if let Some(first) = plan.steps.first() {
-        start.approach(first, &stop);
+    if let Some(step) = plan.steps.first() {
+        start.approach(step, stop);
     }
     let started_at = clock::wall_rfc3339();
     let mut watch = Steps {
@@ -139,7 +161,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         has_thresholds: args.gates.has_thresholds(),
         kinds: &plan.kinds,
         followers: &followers,
-        stop: &stop,
+        stop,
+        first,
         start: &start,
         written: Written::default(),
         cooling: None,

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::connection_args::ConnectionArgs;
 use super::live_args::Followers;
 use super::load_args::{self, OutputArgs};
-use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written, beside_the_load};
 use super::{Exit, load, locust_flags, target};
 use crate::dist::locust::act::Leave;
 use crate::dist::locust::locustfile::{Asks, classes};
@@ -26,6 +26,7 @@ use crate::report::text::{Detail, Page, render_run};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::{self, Watch};
 use crate::sys::clock::{self, Clock};
+use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
 use link::{Link, News, Run};
 
@@ -63,6 +64,10 @@ const PORT: (&str, u16) = ("LOCUST_MASTER_NODE_PORT", 5557);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
+    beside_the_load(Box::new(|first| run_on(args, &stop, first)))
+}
+
+fn run_on(args: &Args, stop: &StopFlag, first: &FirstThread) -> Result<u8, Exit> {
     let (host, port) = master(args)?;
     let (orders, tests) = crossbeam_channel::unbounded();
     let (news, of_runs) = crossbeam_channel::unbounded();
@@ -72,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let link = Link::new((host.clone(), port), clock, stop.clone(), orders, of_runs, Arc::clone(&cut_at));
     let link = std::thread::Builder::new().name("locust-link".into()).spawn(move || link.run());
     let link = link.map_err(|e| Exit::environment(format!("start a thread: {e}")))?;
-    let mut worker = Tests { args, stop: &stop, clock, cut_at, news, unwritten: Written::default() };
+    let mut worker = Tests { args, stop, first, clock, cut_at, news, unwritten: Written::default() };
     worker.run(&tests);
     let leave = link.join().map_err(|_| Exit::environment("the thread that speaks with the master has died"))?;
     let code = match leave {
@@ -104,6 +109,7 @@ fn master(args: &Args) -> Result<(String, u16), Exit> {
 struct Tests<'a> {
     args: &'a Args,
     stop: &'a StopFlag,
+    first: &'a FirstThread,
     clock: Clock,
     /// when a run that is ending is cut off
     cut_at: Arc<AtomicU64>,
@@ -139,6 +145,7 @@ impl Tests<'_> {
         let nobody = Followers::default();
         let reads = Reads::of(&output, false);
         let watch = RunWatch::new(&plan, self.args.quiet, self.stop, &nobody, reads, files.hlog_path().as_deref())?;
+        let watch = watch.on(self.first);
         self.cut_at.store(Stamp::NEVER.0, Ordering::SeqCst);
         let _ = self.news.send(News::Begun(Run {
             steering: Arc::clone(&steering),
@@ -209,6 +216,10 @@ impl Watch for Led<'_> {
 
     fn steering(&self) -> Option<Arc<Steering>> {
         Some(Arc::clone(&self.steering))
+    }
+
+    fn first(&self) -> Option<&FirstThread> {
+        self.watch.first()
     }
 
     fn on_load_over(&mut self) {

@@ -3,10 +3,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::pacer;
 use super::steering::Steering;
@@ -18,8 +17,9 @@ use crate::model::time::Stamp;
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::Interval;
 use crate::sys::clock::Clock;
+use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
-use crate::sys::thread::cores;
+use crate::sys::thread::{self, cores};
 
 /// How long after the planned end a worker may take to report.
 const JOIN_GRACE: Duration = Duration::from_secs(5);
@@ -58,6 +58,10 @@ pub trait Watch {
     fn first_thread(&self) -> u32 {
         0
     }
+    /// The process's first thread, where the load may have it; asked once.
+    fn first(&self) -> Option<&FirstThread> {
+        None
+    }
     /// All is ready: starts the clock of the run, whose epoch is the run's start.
     fn on_ready(&mut self) -> Clock;
 }
@@ -89,25 +93,23 @@ pub struct LoadRun {
     pub ended: Ended,
 }
 
-/// Runs the plan, on the clock of `watch`.
+/// Runs the plan, on the clock of `watch`. A single worker has the process's first thread if there is one to have.
 ///
-/// Errors: a worker's poll or thread could not be made.
+/// Errors: a worker's poll or thread could not be made, or a worker panicked.
 pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
-    let requests = request_bytes::requests(plan);
     let others = watch.steering();
     debug_assert!(others.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
     let is_alone = others.is_none();
-    let steering = others.unwrap_or_else(|| Arc::new(Steering::of(plan)));
-    let shared = Arc::new(Shared::new(plan.requests, watch.signal().unwrap_or_default()));
-    let (send, receive) = crossbeam_channel::unbounded();
-    let mut workers = Vec::new();
-    for index in 0..plan.threads {
-        let mut worker = Worker::new(plan, index, &requests, Arc::clone(&shared), Arc::clone(&steering), send.clone())?;
-        worker.preconnect(pacer::share(plan.preconnects(), index, plan.threads));
-        workers.push(worker);
-    }
-    drop(send);
-    let (allowed, first_thread) = (cores(), watch.first_thread());
+    let (report, reports) = crossbeam_channel::unbounded();
+    let duty = Arc::new(Duty {
+        plan: plan.clone(),
+        requests: request_bytes::requests(plan),
+        shared: Arc::new(Shared::new(plan.requests, watch.signal().unwrap_or_default())),
+        steering: others.unwrap_or_else(|| Arc::new(Steering::of(plan))),
+        report,
+    });
+    let (shared, steering) = (Arc::clone(&duty.shared), Arc::clone(&duty.steering));
+    let crew = Crew::ready(duty, watch)?;
     let clock = watch.on_ready();
     let mut gathering = Gathering {
         plan,
@@ -123,20 +125,79 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
         last_end: Stamp::ZERO,
         done: 0,
     };
-    thread::scope(|scope| -> io::Result<()> {
-        for worker in workers {
-            let number = first_thread + worker.index();
-            let name = format!("load-{number}");
-            let core = plan.pin.core(number as usize, &allowed);
-            if let Err(error) = thread::Builder::new().name(name).spawn_scoped(scope, move || worker.run(clock, core)) {
-                shared.stop.store(true, Ordering::Relaxed);
-                return Err(error);
+    crew.begin(clock);
+    gathering.gather(&reports, watch);
+    if gathering.done < plan.threads {
+        return Err(io::Error::other("a load thread panicked"));
+    }
+    Ok(gathering.finish())
+}
+
+/// What the workers of a run are made from.
+struct Duty {
+    plan: LoadPlan,
+    requests: Vec<Vec<u8>>,
+    shared: Arc<Shared>,
+    steering: Arc<Steering>,
+    report: Sender<Report>,
+}
+
+impl Duty {
+    /// The work of worker `index` on its thread: it says when it is ready, and begins when it is given the clock.
+    fn of(self: Arc<Self>, index: u32, core: Option<usize>, ready: &Sender<io::Result<()>>, clock: &Receiver<Clock>) {
+        let Self { plan, requests, shared, steering, report } = &*self;
+        let worker = Worker::new(plan, index, requests, Arc::clone(shared), Arc::clone(steering), report.clone());
+        match worker {
+            Ok(mut worker) => {
+                worker.preconnect(pacer::share(plan.preconnects(), index, plan.threads));
+                let _ = ready.send(Ok(()));
+                // None: another one could not be made.
+                if let Ok(clock) = clock.recv() {
+                    worker.run(clock, core);
+                }
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
             }
         }
-        gathering.gather(&receive, watch);
-        Ok(())
-    })?;
-    Ok(gathering.finish())
+    }
+}
+
+/// Workers that wait for the clock.
+struct Crew(Vec<Sender<Clock>>);
+
+impl Crew {
+    /// Errors: a worker's poll or thread could not be made. All of them end then.
+    fn ready(duty: Arc<Duty>, watch: &dyn Watch) -> io::Result<Self> {
+        let (allowed, first_thread, threads) = (cores(), watch.first_thread(), duty.plan.threads);
+        let lent = watch.first().filter(|_| threads == 1);
+        let (ready, is_ready) = crossbeam_channel::unbounded();
+        let mut clocks = Vec::new();
+        for index in 0..threads {
+            let number = first_thread + index;
+            let core = duty.plan.pin.core(number as usize, &allowed);
+            let (give, clock) = crossbeam_channel::bounded(1);
+            let (duty, ready) = (Arc::clone(&duty), ready.clone());
+            let work = Box::new(move || duty.of(index, core, &ready, &clock));
+            match lent {
+                Some(first) => first.start("load-0", work),
+                None => drop(thread::start(&format!("load-{number}"), work)?),
+            }
+            clocks.push(give);
+        }
+        drop(ready);
+        for _ in 0..threads {
+            is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("a load thread panicked")))?;
+        }
+        Ok(Self(clocks))
+    }
+
+    fn begin(self, clock: Clock) {
+        for given in self.0 {
+            // One that panicked since is missed when the reports end.
+            let _ = given.send(clock);
+        }
+    }
 }
 
 struct Gathering<'a> {

@@ -8,6 +8,7 @@ use crate::model::facts::ThreadUsage;
 use crate::model::order::Order as _;
 use crate::model::result::{CoreUse, ThreadRow};
 use crate::model::time::Stamp;
+use crate::sys::first_thread;
 use crate::sys::process::ThreadReader;
 use crate::sys::thread::only_core_of;
 
@@ -101,7 +102,7 @@ impl Threads {
                 alive: true,
                 core: None,
             });
-            track.name = t.name;
+            track.name = first_thread::name_of(t.tid).map_or(t.name, str::to_owned);
             (track.last, track.last_at) = (now, at);
             track.alive = true;
         }

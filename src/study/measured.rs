@@ -14,6 +14,7 @@ use crate::observe::{self, Baseline, LivePorts, Observation, ObservePlan, Observ
 use crate::stats::aggregate::Aggregate;
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::sys::clock::{self, Clock};
+use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
 
 /// The plan of a run that somebody steered is what they made of it: its length, and the most users at once.
@@ -48,6 +49,10 @@ pub trait Watch {
     /// How many load threads of this program have lower numbers.
     fn first_thread(&self) -> u32 {
         0
+    }
+    /// The process's first thread, where the load may have it; asked once.
+    fn first(&self) -> Option<&FirstThread> {
+        None
     }
     /// All is ready for the load; the clock that it begins with.
     fn on_ready(&mut self) -> Clock {
@@ -197,5 +202,9 @@ impl run::Watch for Relay<'_> {
 
     fn first_thread(&self) -> u32 {
         self.watch.first_thread()
+    }
+
+    fn first(&self) -> Option<&FirstThread> {
+        self.watch.first()
     }
 }

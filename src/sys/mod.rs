@@ -6,6 +6,7 @@ pub mod child;
 pub mod clock;
 pub mod command;
 pub mod descriptors;
+pub mod first_thread;
 pub mod host;
 pub mod listen;
 mod netlink;

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Starts a thread of this name. One body for all of them: each closure type of its own is a kilobyte of program.
+/// What a thread does. One type for all of them: each closure type of its own is a kilobyte of program.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// Starts a thread of this name.
 ///
 /// Errors: EAGAIN.
-pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+pub fn start(name: &str, work: Work) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(work)
 }
 
@@ -58,10 +61,15 @@ pub fn with_cost<T>(what: impl FnOnce() -> T) -> (T, f64) {
 ///
 /// Errors: ENOMEM, EPERM in a container that forbids it; the thread then goes on with the shared table.
 pub fn own_descriptor_table() -> nix::Result<()> {
+    keep_copies(&[0, 1, 2])
+}
+
+/// The same, but the copies of `kept` stay.
+pub(super) fn keep_copies(kept: &[RawFd]) -> nix::Result<()> {
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?;
     // Without /proc, as many as a process without a raised limit can have.
-    let copies = open_descriptors().unwrap_or_else(|_| (3..1024).collect());
-    close_all(copies.into_iter().filter(|fd| *fd > 2).collect());
+    let copies = open_descriptors().unwrap_or_else(|_| (0..1024).collect());
+    close_all(copies.into_iter().filter(|fd| !kept.contains(fd)).collect());
     Ok(())
 }
 
@@ -100,9 +108,13 @@ fn close_all(descriptors: Vec<RawFd>) {
     }
 }
 
-fn open_descriptors() -> io::Result<Vec<RawFd>> {
-    let names = std::fs::read_dir("/proc/thread-self/fd")?;
-    Ok(names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok()).collect())
+/// Those of the calling thread's table. Errors: /proc is not mounted.
+pub(super) fn open_descriptors() -> io::Result<Vec<RawFd>> {
+    const LIST: &str = "/proc/thread-self/fd";
+    let names: Vec<_> = std::fs::read_dir(LIST)?.filter_map(|name| name.ok()?.file_name().into_string().ok()).collect();
+    // The list itself was open while it was read.
+    let is_open = |name: &String| std::fs::symlink_metadata(format!("{LIST}/{name}")).is_ok();
+    Ok(names.into_iter().filter(is_open).filter_map(|name| name.parse().ok()).collect())
 }
 
 #[cfg(test)]

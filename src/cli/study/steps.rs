@@ -20,6 +20,7 @@ use crate::observe::Baseline;
 use crate::report::chart::EndpointTimes;
 use crate::study::measured::Measured;
 use crate::study::run::StudyWatch;
+use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
 
 /// Watches the steps: status, files of each, cool-downs.
@@ -29,6 +30,7 @@ pub(super) struct Steps<'a> {
     pub(super) kinds: &'a [StepKind],
     pub(super) followers: &'a Followers,
     pub(super) stop: &'a StopFlag,
+    pub(super) first: &'a FirstThread,
     /// of the first step
     pub(super) start: &'a Start,
     pub(super) written: Written,
@@ -67,7 +69,7 @@ impl<'s> StudyWatch for Steps<'s> {
         if index == 0 {
             self.start.wait(plan, self.stop);
         }
-        watch.of_step(index + 1, self.kinds.len())
+        watch.on(self.first).of_step(index + 1, self.kinds.len())
     }
 
     fn on_step_done(&mut self, index: usize, measured: &mut Measured, watch: RunWatch<'s>) {

@@ -8,6 +8,7 @@ use crate::load::user::After;
 use crate::model::outcome::{ClosedBy, Outcome};
 use crate::model::time::Stamp;
 use crate::stats::errors::Evidence;
+use crate::sys::stream;
 
 impl Worker<'_> {
     /// Does what the machine said: records the sample, closes, and lets the user go on. One that may go on at once begins in the
@@ -70,7 +71,7 @@ impl Worker<'_> {
     /// connections that end pay for it. When both FINs cross at this instant, the client's counts as first.
     pub(super) fn ended_by(&self, slot: u32, seen: ClosedBy) -> ClosedBy {
         let Some(stream) = self.slots[slot as usize].stream.as_ref().filter(|_| seen == ClosedBy::Client) else { return seen };
-        match stream.peek(&mut [0]) {
+        match stream::peek(stream, &mut [0]) {
             Ok(0) => ClosedBy::Server,
             // With SO_LINGER 0 our close is an RST.
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {

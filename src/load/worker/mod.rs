@@ -31,6 +31,7 @@ use crate::sys::thread;
 use crate::sys::timer::LoopTimer;
 
 mod after;
+mod alone;
 mod crew;
 mod preconnect;
 mod schedule;
@@ -75,6 +76,8 @@ struct Slot {
     counted: bool,
     /// its events say when it can be written to
     watches_write: bool,
+    /// a read of it may wait
+    may_wait: bool,
     paused: bool,
     /// makes no further request
     is_leaving: bool,
@@ -96,6 +99,7 @@ impl Slot {
             free_since: Stamp::ZERO,
             counted: false,
             watches_write: false,
+            may_wait: false,
             paused: false,
             is_leaving: false,
             of_class: None,
@@ -249,11 +253,6 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Its number among the run's workers, from 0.
-    pub(in crate::load) fn index(&self) -> u32 {
-        self.index
-    }
-
     /// Runs on `clock`, and on `core` if one is named, until the plan's end or a stop request; then reports its totals.
     pub(in crate::load) fn run(mut self, clock: Clock, core: Option<usize>) {
         // Where it is refused, resources.client.cores lacks the core.
@@ -285,6 +284,12 @@ impl<'a> Worker<'a> {
             let wait = self.next_wait(now);
             wait_over = now.plus(wait);
             let from = if self.has_begun { self.clock.now() } else { now };
+            if self.waits_for_one_answer(wait) {
+                if self.wait_for_answer(from) {
+                    looks_owed = 0;
+                }
+                continue;
+            }
             let polled = self.poll.poll(&mut events, Some(wait));
             self.recorder.record_wait(from, if wait.is_zero() { from } else { self.clock.now() });
             if polled.is_err() {

@@ -102,6 +102,7 @@ impl Worker<'_> {
         s.stream = Some(stream);
         // It is registered below, for what the first write leaves to wait for.
         s.watches_write = true;
+        s.may_wait = false;
         if self.is_self_connected(slot) {
             self.self_connected(slot, returned);
             return;
@@ -243,34 +244,40 @@ impl Worker<'_> {
     pub(super) fn read(&mut self, slot: u32, read_closed: bool) {
         let generation = self.slots[slot as usize].generation;
         for _ in 0..READS_PER_TURN {
-            let s = &mut self.slots[slot as usize];
-            let Some(stream) = &s.stream else { return };
-            match stream::receive(stream, &mut self.buffer) {
-                Ok(0) => {
-                    let now = self.clock.now();
-                    let after = s.user.on_eof(now, &self.rules);
-                    self.carry_out(slot, after, now);
-                    return;
-                }
-                Ok(n) => {
-                    self.read_since_begun += n;
-                    let now = self.clock.now();
-                    let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
-                    self.carry_out(slot, after, now);
-                    let s = &self.slots[slot as usize];
-                    if s.generation != generation || s.stream.is_none() || (n < self.buffer.len() && !read_closed) {
-                        return;
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => {
-                    self.fail(slot, Call::Read, &e);
-                    return;
-                }
+            let Some(stream) = &self.slots[slot as usize].stream else { return };
+            let received = stream::receive(stream, &mut self.buffer);
+            let now = self.clock.now();
+            if !self.on_received(slot, received, now, read_closed) {
+                return;
             }
         }
         self.unread.push((SlotToken { slot, generation }, read_closed));
+    }
+
+    /// What a read of `slot` gave, which was over at `now`. Whether there may be more.
+    pub(super) fn on_received(&mut self, slot: u32, received: io::Result<usize>, now: Stamp, read_closed: bool) -> bool {
+        let s = &mut self.slots[slot as usize];
+        let generation = s.generation;
+        match received {
+            Ok(0) => {
+                let after = s.user.on_eof(now, &self.rules);
+                self.carry_out(slot, after, now);
+                false
+            }
+            Ok(n) => {
+                self.read_since_begun += n;
+                let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
+                self.carry_out(slot, after, now);
+                let s = &self.slots[slot as usize];
+                s.generation == generation && s.stream.is_some() && (n == self.buffer.len() || read_closed)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => true,
+            Err(e) => {
+                self.fail(slot, Call::Read, &e);
+                false
+            }
+        }
     }
 
     /// The edge will not come again for bytes that the budget left behind.

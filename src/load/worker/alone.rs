@@ -1,0 +1,40 @@
+//! The wait of a thread with one user: recv(2) instead of epoll_wait(2).
+//!
+//! It saves a system call for each request, and the kernel the timer of the poll (docs/MEASURING.md). The socket stays in the
+//! poll, which sees all that comes while the user does not wait here.
+
+use std::time::Duration;
+
+use super::{LONGEST_WAIT, Worker};
+use crate::model::time::Stamp;
+use crate::sys::stream;
+
+impl Worker<'_> {
+    /// Whether nothing but one answer, on a connection that has carried one, can end a wait of this length. The schedule of an open
+    /// loop has a timer, which can.
+    pub(super) fn waits_for_one_answer(&mut self, wait: Duration) -> bool {
+        let (true, [slot]) = (wait == LONGEST_WAIT && self.in_flight == 1 && self.pacer.is_none(), &mut self.slots[..]) else {
+            return false;
+        };
+        let Some(stream) = slot.stream.as_ref().filter(|_| slot.user.has_carried_an_answer() && !slot.user.is_sending()) else {
+            return false;
+        };
+        if !slot.may_wait {
+            slot.may_wait = stream::let_wait(stream, LONGEST_WAIT).is_ok();
+        }
+        slot.may_wait
+    }
+
+    /// Waits for it since `from`. False: a signal ended the wait, and nobody has looked at the socket.
+    pub(super) fn wait_for_answer(&mut self, from: Stamp) -> bool {
+        let Some(stream) = &self.slots[0].stream else { return false };
+        let received = stream::wait_and_receive(stream, &mut self.buffer);
+        let now = self.clock.now();
+        self.recorder.record_wait(from, now);
+        let has_looked = !received.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted);
+        if !self.shared.is_to_stop() {
+            self.on_received(0, received, now, false);
+        }
+        has_looked
+    }
+}
