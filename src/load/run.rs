@@ -1,8 +1,8 @@
 //! One load run: starts the workers, gathers their seconds, ends them, and merges what they counted.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -100,22 +100,20 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
     let others = watch.steering();
     debug_assert!(others.is_none() || !plan.is_open_loop(), "a rate has no users to steer");
     let is_alone = others.is_none();
-    let (report, reports) = crossbeam_channel::unbounded();
     let duty = Arc::new(Duty {
         plan: plan.clone(),
         requests: request_bytes::requests(plan),
         shared: Arc::new(Shared::new(plan.requests, watch.signal().unwrap_or_default())),
         steering: others.unwrap_or_else(|| Arc::new(Steering::of(plan))),
-        report,
+        begin: OnceLock::new(),
     });
-    let (shared, steering) = (Arc::clone(&duty.shared), Arc::clone(&duty.steering));
-    let crew = Crew::ready(duty, watch)?;
+    let reports = duty.ready(watch).inspect_err(|_| duty.begin(None))?;
     let clock = watch.on_ready();
     let mut gathering = Gathering {
         plan,
         clock,
-        shared: &shared,
-        steering,
+        shared: &duty.shared,
+        steering: Arc::clone(&duty.steering),
         is_alone,
         aggregate: Aggregate::new(plan),
         users: Vec::new(),
@@ -125,77 +123,78 @@ pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
         last_end: Stamp::ZERO,
         done: 0,
     };
-    crew.begin(clock);
+    duty.begin(Some(clock));
     gathering.gather(&reports, watch);
     if gathering.done < plan.threads {
-        return Err(io::Error::other("a load thread panicked"));
+        return Err(panicked());
     }
     Ok(gathering.finish())
 }
 
-/// What the workers of a run are made from.
+fn panicked() -> io::Error {
+    io::Error::other("a load thread panicked")
+}
+
+/// What the workers of a run have in common.
 struct Duty {
     plan: LoadPlan,
     requests: Vec<Vec<u8>>,
     shared: Arc<Shared>,
     steering: Arc<Steering>,
-    report: Sender<Report>,
+    /// the clock to begin with; none: the run does not take place
+    begin: OnceLock<Option<Clock>>,
 }
 
 impl Duty {
-    /// The work of worker `index` on its thread: it says when it is ready, and begins when it is given the clock.
-    fn of(self: Arc<Self>, index: u32, core: Option<usize>, ready: &Sender<io::Result<()>>, clock: &Receiver<Clock>) {
-        let Self { plan, requests, shared, steering, report } = &*self;
-        let worker = Worker::new(plan, index, requests, Arc::clone(shared), Arc::clone(steering), report.clone());
-        match worker {
-            Ok(mut worker) => {
-                worker.preconnect(pacer::share(plan.preconnects(), index, plan.threads));
-                let _ = ready.send(Ok(()));
-                // None: another one could not be made.
-                if let Ok(clock) = clock.recv() {
-                    worker.run(clock, core);
-                }
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-            }
-        }
-    }
-}
-
-/// Workers that wait for the clock.
-struct Crew(Vec<Sender<Clock>>);
-
-impl Crew {
-    /// Errors: a worker's poll or thread could not be made. All of them end then.
-    fn ready(duty: Arc<Duty>, watch: &dyn Watch) -> io::Result<Self> {
-        let (allowed, first_thread, threads) = (cores(), watch.first_thread(), duty.plan.threads);
+    /// Makes the workers, each on its thread, where they wait until they may begin. What they report from then on.
+    ///
+    /// Errors: a poll or a thread could not be made, or a worker panicked.
+    fn ready(self: &Arc<Self>, watch: &dyn Watch) -> io::Result<Receiver<Report>> {
+        let (allowed, first_thread, threads) = (cores(), watch.first_thread(), self.plan.threads);
         let lent = watch.first().filter(|_| threads == 1);
-        let (ready, is_ready) = crossbeam_channel::unbounded();
-        let mut clocks = Vec::new();
+        let (report, reports) = crossbeam_channel::unbounded();
         for index in 0..threads {
             let number = first_thread + index;
-            let core = duty.plan.pin.core(number as usize, &allowed);
-            let (give, clock) = crossbeam_channel::bounded(1);
-            let (duty, ready) = (Arc::clone(&duty), ready.clone());
-            let work = Box::new(move || duty.of(index, core, &ready, &clock));
+            let core = self.plan.pin.core(number as usize, &allowed);
+            let (duty, report) = (Arc::clone(self), report.clone());
+            let work = Box::new(move || duty.work(index, core, report));
             match lent {
                 Some(first) => first.start("load-0", work),
                 None => drop(thread::start(&format!("load-{number}"), work)?),
             }
-            clocks.push(give);
         }
-        drop(ready);
+        drop(report);
         for _ in 0..threads {
-            is_ready.recv().unwrap_or_else(|_| Err(io::Error::other("a load thread panicked")))?;
+            match reports.recv() {
+                Ok(Report::Ready(made)) => made?,
+                _ => return Err(panicked()),
+            }
         }
-        Ok(Self(clocks))
+        Ok(reports)
     }
 
-    fn begin(self, clock: Clock) {
-        for given in self.0 {
-            // One that panicked since is missed when the reports end.
-            let _ = given.send(clock);
+    fn begin(&self, clock: Option<Clock>) {
+        // It is said once.
+        let _ = self.begin.set(clock);
+    }
+
+    /// The whole work of worker `index`, on its thread.
+    fn work(&self, index: u32, core: Option<usize>, report: Sender<Report>) {
+        let Self { plan, requests, shared, steering, begin } = self;
+        let made = Worker::new(plan, index, requests, Arc::clone(shared), Arc::clone(steering), report.clone());
+        let worker = made.map(|mut worker| {
+            worker.preconnect(pacer::share(plan.preconnects(), index, plan.threads));
+            worker
+        });
+        let (worker, made) = match worker {
+            Ok(worker) => (Some(worker), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        // Nobody hears it where another one could not be made.
+        let _ = report.send(Report::Ready(made));
+        drop(report);
+        if let (Some(worker), Some(clock)) = (worker, *begin.wait()) {
+            worker.run(clock, core);
         }
     }
 }
@@ -243,6 +242,8 @@ impl Gathering<'_> {
 
     fn on_report(&mut self, report: Report, watch: &mut dyn Watch) {
         match report {
+            // Said before the clock ran.
+            Report::Ready(_) => {}
             Report::Second(interval) => {
                 self.aggregate.add_interval(*interval);
                 for merged in self.aggregate.take_complete() {

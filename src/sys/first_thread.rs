@@ -7,20 +7,20 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::OnceLock;
-use std::thread::{Builder, scope};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::{Builder, Thread, current, park, scope};
 
-use crossbeam_channel::{Sender, unbounded};
-
-use super::thread::{Work, keep_copies};
+use super::thread::{Work, keep_copies, open_descriptors};
 
 /// Bytes of the stack of the thread that borrows: what Linux gives a first thread.
 const STACK: usize = 8 << 20;
 
 /// Works on the first thread. Whoever has this runs on another one.
-#[derive(Debug)]
 pub struct FirstThread {
-    given: Sender<(&'static str, Work)>,
+    thread: Thread,
+    given: Mutex<Option<Work>>,
+    is_back: AtomicBool,
 }
 
 /// What the first thread is called while it works for another.
@@ -37,34 +37,137 @@ pub fn name_of(tid: i32) -> Option<&'static str> {
 /// outlives its owner's close(2) there.
 ///
 /// Errors: EAGAIN, no thread could be made.
-pub fn lend<T: Send>(name: &str, rest: impl FnOnce(&FirstThread) -> T + Send) -> io::Result<T> {
-    let kept = super::thread::open_descriptors();
-    let (given, works) = unbounded();
+pub fn lend<T: Send>(name: &str, rest: Box<dyn FnOnce(&FirstThread) -> T + Send + '_>) -> io::Result<T> {
+    let kept = open_descriptors().unwrap_or_default();
+    let lent = &FirstThread { thread: current(), given: Mutex::default(), is_back: AtomicBool::new(false) };
     scope(|scope| {
-        let thread = Builder::new().name(name.into()).stack_size(STACK);
-        let thread = thread.spawn_scoped(scope, move || rest(&FirstThread { given }))?;
-        for (name, work) in works {
-            if NAME.set(name).is_ok() {
-                own_table(kept.as_deref().unwrap_or_default());
-            }
-            // Whoever waits for the work finds that it has ended without a word.
-            let _ = catch_unwind(AssertUnwindSafe(work));
-        }
-        Ok(thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let borrower = Builder::new().name(name.into()).stack_size(STACK).spawn_scoped(scope, move || {
+            let _back = GiveBack(lent);
+            rest(lent)
+        })?;
+        lent.serve(&kept);
+        Ok(borrower.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 
-/// Without a list of what was open before, or where the kernel refuses, the table stays shared: that is slower and nothing else.
-fn own_table(kept: &[RawFd]) {
-    if !kept.is_empty() {
-        let _ = keep_copies(kept);
+/// The borrower is done, also where it panics.
+struct GiveBack<'a>(&'a FirstThread);
+
+impl Drop for GiveBack<'_> {
+    fn drop(&mut self) {
+        self.0.is_back.store(true, Ordering::SeqCst);
+        self.0.thread.unpark();
     }
 }
 
 impl FirstThread {
-    /// Does `work` on the first thread, under this name, when what it was given before is done.
+    /// Does `work` on the first thread, under this name. What it was given before has to be done.
     pub fn start(&self, name: &'static str, work: Work) {
-        // The first thread listens as long as this lives.
-        let _ = self.given.send((name, work));
+        let _ = NAME.set(name);
+        *self.given() = Some(work);
+        self.thread.unpark();
+    }
+
+    fn given(&self) -> std::sync::MutexGuard<'_, Option<Work>> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// On the first thread, until it is given back. Its table keeps the descriptors `kept`.
+    fn serve(&self, kept: &[RawFd]) {
+        let mut has_table = false;
+        while !self.is_back.load(Ordering::SeqCst) {
+            let next = self.given().take();
+            let Some(work) = next else {
+                park();
+                continue;
+            };
+            // Without a list of what to keep, or where the kernel refuses, the table stays shared: that is slower and nothing else.
+            if !std::mem::replace(&mut has_table, true) && !kept.is_empty() {
+                let _ = keep_copies(kept);
+            }
+            // Whoever waits for the work finds that it has ended without a word.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd as _;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn work_is_done_on_the_lending_thread_with_what_was_open_before() {
+        let lender = current().id();
+        let before = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (told, hear) = channel();
+        let number = lend("borrower", {
+            let before = &before;
+            Box::new(move |first: &FirstThread| {
+                assert_ne!(current().id(), lender);
+                let since = TcpListener::bind("127.0.0.1:0").unwrap();
+                let numbers = [before.as_raw_fd(), since.as_raw_fd()];
+                for _ in 0..2 {
+                    let told = told.clone();
+                    let is_open = |fd: &RawFd| std::fs::read_link(format!("/proc/thread-self/fd/{fd}")).is_ok();
+                    first.start("work", Box::new(move || told.send((current().id(), numbers.map(|fd| is_open(&fd)))).unwrap()));
+                    assert_eq!(hear.recv().unwrap(), (lender, [true, false]));
+                }
+                7
+            })
+        });
+        assert_eq!(number.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_connection_of_the_borrower_ends_with_its_owner_while_the_work_goes_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let made = lend("borrower", {
+            let listener = &listener;
+            Box::new(move |first: &FirstThread| {
+                let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (mut server, _) = listener.accept().unwrap();
+                let ((begun, has_begun), (end, is_ended)) = (channel(), channel::<()>());
+                first.start(
+                    "work",
+                    Box::new(move || {
+                        begun.send(()).unwrap();
+                        let _ = is_ended.recv();
+                    }),
+                );
+                has_begun.recv().unwrap();
+                drop(client);
+                server.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+                assert_eq!(server.read(&mut [0]).unwrap(), 0);
+                drop(end);
+            })
+        });
+        made.unwrap();
+    }
+
+    #[test]
+    fn work_that_panics_ends_neither_the_lender_nor_the_borrower() {
+        let made = lend(
+            "borrower",
+            Box::new(|first: &FirstThread| {
+                let (told, hear) = channel::<()>();
+                first.start(
+                    "work",
+                    Box::new(move || {
+                        let _held = told;
+                        panic!("on purpose");
+                    }),
+                );
+                assert!(hear.recv().is_err());
+                let (told, hear) = channel();
+                first.start("work", Box::new(move || told.send(1).unwrap()));
+                hear.recv().unwrap()
+            }),
+        );
+        assert_eq!(made.unwrap(), 1);
     }
 }

@@ -119,3 +119,22 @@ fn a_hangup_that_nohup_ignores_does_not_end_the_run() {
     let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
     assert!((run["duration_s"].as_f64().unwrap() - 2.0).abs() < 0.1, "{}", run["duration_s"]);
 }
+
+/// A call on a descriptor costs less where one thread has the table; ss(8) and lsof(8) read the first thread's. It keeps the name of
+/// the program, which pgrep(1) looks for, and is the load thread of the result.
+#[test]
+fn the_first_thread_alone_holds_the_connections_of_a_single_load_thread() {
+    let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let load = ["load", &url, "-c", "3", "--think", "5ms", "-d", "2s", "-q", "--json", "-", "--live", "127.0.0.1:0"];
+    let child = Command::new(env!("CARGO_BIN_EXE_sockbench")).args(load).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    sockbench::testing::sys::sleep(std::time::Duration::from_millis(1000));
+    let comm = fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap();
+    let tables = crate::tables::of_first_and_another(child.id());
+    let out = child.wait_with_output().unwrap();
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
+    let threads = run["resources"]["client"]["threads"].as_array().unwrap();
+    assert_eq!((comm.trim(), threads.iter().filter(|t| t["name"] == "load-0").count()), ("sockbench", 1), "{threads:?}");
+    let Some((first, other)) = tables else { return };
+    let only: Vec<&String> = first.iter().filter(|n| !other.contains(n)).collect();
+    assert_eq!(only.iter().filter(|n| n.starts_with("socket:")).count(), 3, "{first:?}, {other:?}");
+}

@@ -45,6 +45,7 @@ mod served;
 mod server_process;
 #[path = "../support/mod.rs"]
 mod support;
+mod tables;
 mod truth_table;
 #[path = "../support/until.rs"]
 mod until;

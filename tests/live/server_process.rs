@@ -235,22 +235,7 @@ fn the_first_thread_alone_holds_the_sockets_that_serve() {
     let served = Served::start(&["--admin", "127.0.0.1:0"]);
     let mut peer = served.connect();
     assert_eq!(peer.get("/health").answer().status, 200);
-    let sockets_of = |task: &str| -> Vec<String> {
-        let folder = format!("/proc/{}/task/{task}/fd", served.pid());
-        let links = std::fs::read_dir(folder).expect("its descriptors").filter_map(|d| std::fs::read_link(d.ok()?.path()).ok());
-        let mut names: Vec<String> = links.map(|l| l.to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    };
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", served.pid())).expect("its threads");
-    let names = tasks.map(|t| t.expect("a thread").file_name().to_string_lossy().into_owned());
-    let others: Vec<String> = names.filter(|t| *t != served.pid().to_string()).collect();
-    let (first, other) = (sockets_of(&served.pid().to_string()), sockets_of(&others[0]));
-    if first == other {
-        let split = std::thread::spawn(|| nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)).join().expect("it ends");
-        loud::skipped(format!("unshare(CLONE_FILES) is forbidden here: {}", split.expect_err("it is allowed, and not done")));
-        return;
-    }
+    let Some((first, other)) = crate::tables::of_first_and_another(served.pid()) else { return };
     let only = |here: &[String], there: &[String]| here.iter().filter(|n| !there.contains(n)).count();
     assert_eq!(only(&first, &other), 3, "listener, connection and poll: {first:?}, {other:?}");
     // The admin port's listener is in both: ss(8) is to name its owner too.

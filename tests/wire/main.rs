@@ -4,6 +4,7 @@
 mod answers_live;
 mod course_live;
 mod load_live;
+mod one_user_live;
 mod requests_live;
 mod scripted;
 #[path = "../support/served.rs"]

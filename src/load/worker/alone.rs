@@ -32,8 +32,10 @@ impl Worker<'_> {
         let now = self.clock.now();
         self.recorder.record_wait(from, now);
         let has_looked = !received.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted);
-        if !self.shared.is_to_stop() {
-            self.on_received(0, received, now, false);
+        // The target's FIN may have come with the answer. recv(2) does not say so, as a poll does: another look shows it before the
+        // next request goes out.
+        if !self.shared.is_to_stop() && self.on_received(0, received, now, true) {
+            self.read(0, true);
         }
         has_looked
     }

@@ -1,5 +1,6 @@
 //! What the workers of a run share, and what they report to it.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use crate::model::outcome::Failure;
@@ -46,6 +47,8 @@ impl Shared {
 /// What a worker reports to the run.
 #[derive(Debug)]
 pub(in crate::load) enum Report {
+    /// the worker is made and waits for the clock; or why it could not be made
+    Ready(io::Result<()>),
     /// a whole second is over
     Second(Box<Interval>),
     /// after the first second no connection was ever established, and all attempts failed in the same way
