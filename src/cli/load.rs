@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         own = Some(started);
     }
     let plan = &planned.plan;
-    for doubt in ports_args::doubts(plan) {
+    for doubt in ports_args::doubts(plan).into_iter().chain(load_args::doubt(&args.run)) {
         super::warn(&doubt);
     }
     start.approach(plan, &stop);
