@@ -69,7 +69,7 @@ fn one_request_names_the_process_of_a_local_target() {
 #[test]
 fn fewer_connections_before_the_start_than_asked_for_are_said() {
     let said = |preconnect: &str| {
-        let flags = ["-R", "100", "-c", "2", "--preconnect", preconnect];
+        let flags = ["-R", "100", "--preconnect", preconnect];
         let out = sockbench(SHORT).args(flags).output().unwrap();
         assert_eq!(out.status.code(), Some(0));
         messages(&out)
