@@ -88,7 +88,10 @@ const PORT_MODES: [(&str, &str); 5] = [
 
 /// `A-B`.
 pub(crate) fn range(text: &str) -> Result<PortRange, String> {
-    let (a, b) = text.split_once('-').ok_or_else(|| format!("{text:?}: not A-B"))?;
+    let (a, b) = text.split_once('-').ok_or_else(|| format!("{text}: not A-B"))?;
+    if a.is_empty() || b.is_empty() {
+        return Err(format!("{text}: a range without one of its ends"));
+    }
     let port =
         |t: &str| t.trim().parse::<u16>().ok().filter(|p| *p > 0).ok_or_else(|| format!("{t:?}: not a port between 1 and 65535"));
     let (lo, hi) = (port(a)?, port(b)?);

@@ -95,7 +95,7 @@ fn run_on(args: &Args, mut start: Start, doors: Doors, stop: &StopFlag, first: &
         own = Some(started);
     }
     let plan = &planned.plan;
-    for doubt in ports_args::doubts(plan) {
+    for doubt in ports_args::doubts(plan).into_iter().chain(load_args::doubt(&args.run)) {
         super::warn(&doubt);
     }
     start.approach(plan, stop);

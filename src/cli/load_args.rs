@@ -8,7 +8,7 @@ use super::connection_args::ConnectionArgs;
 use super::request_args::{self, Mix, RequestArgs};
 use super::{Exit, load_shape, ports_args};
 use crate::model::course::{LevelOf, Stages};
-use crate::model::figures::count;
+use crate::model::figures::{count, counted};
 use crate::model::limits;
 use crate::model::plan::{Arrivals, LoadLimits, LoadPlan, MixEntry, Target, Think};
 use crate::model::units::{self, Span};
@@ -267,6 +267,14 @@ pub(crate) fn plan(run: &RunArgs, conn: &ConnectionArgs, target: Target, path: &
     })
 }
 
+/// That fewer connections are opened before the start than were asked for, where they are.
+pub(crate) fn doubt(run: &RunArgs) -> Option<String> {
+    let users = load_shape::users(run.conns, run.stages.as_ref()).ok()?;
+    let asked = run.preconnect.filter(|n| *n > u64::from(users))?;
+    let (most, are) = (counted(users, "connection"), if users == 1 { "is" } else { "are" });
+    Some(format!("--preconnect {asked}: {most} at most (-c {users}): {} {are} opened", count(users)))
+}
+
 /// What a rate takes, and what only a rate takes.
 fn check(run: &RunArgs, rate: f64, keepalive: bool) -> Result<(), Exit> {
     if rate > 0.0 && !run.think.max.is_zero() {
@@ -326,6 +334,23 @@ mod tests {
     fn a_run_time_has_a_unit() {
         assert!(run_time("4").expect_err("no unit").contains("30s or 3m"));
         assert_eq!(run_time("3m"), Ok(Duration::from_secs(180)));
+    }
+
+    #[test]
+    fn connections_that_will_not_be_opened_are_named() {
+        use clap::Parser as _;
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let said = |words: &str| doubt(&Line::parse_from(std::iter::once("load").chain(words.split(' '))).run);
+        let cut = "--preconnect 500: 100 connections at most (-c 100): 100 are opened";
+        assert_eq!(said("-R 5 -c 100 --preconnect 500").as_deref(), Some(cut));
+        assert!(said("-R 5 -c 1 --preconnect 2").is_some_and(|text| text.ends_with("1 connection at most (-c 1): 1 is opened")));
+        for all in ["-R 5 -c 100 --preconnect 100", "-R 5 -c 100", "-R 5 -c 100 --preconnect 0"] {
+            assert_eq!(said(all), None, "{all}");
+        }
     }
 
     #[test]

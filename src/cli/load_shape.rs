@@ -10,9 +10,15 @@ use crate::model::units;
 pub(crate) fn stages(text: &str) -> Result<Stages, String> {
     let (mut each, mut of) = (Vec::new(), None);
     for part in text.split(',').map(str::trim) {
-        let (duration, level) = part.split_once(['@', ':']).ok_or_else(|| {
-            format!("{part:?}: not DURATION@LEVEL\nhint: such as 30s@50,1m@200,10s@0; 50/s are requests per second")
+        let (duration, level) = part.split_once(['@', ':']).ok_or_else(|| match part {
+            "" => "a stage without a duration and a level".to_owned(),
+            _ => format!("{part}: not DURATION@LEVEL"),
         })?;
+        match (duration, level) {
+            ("", _) => return Err(format!("{part}: no duration before the level")),
+            (_, "") => return Err(format!("{part}: no level after the duration")),
+            _ => {}
+        }
         let is_rate = level.contains('/');
         let to = if is_rate { units::rate(level)? } else { units::count(level)? as f64 };
         if !(0.0..=limits::RATE_MAX).contains(&to) || (!is_rate && to > f64::from(limits::USERS_MAX)) {
@@ -26,7 +32,7 @@ pub(crate) fn stages(text: &str) -> Result<Stages, String> {
         }
         each.push(Stage { duration: units::duration(duration)?, to });
     }
-    let Some(of) = of else { return Err(format!("{text}: no stage asks for anything\nhint: such as 30s@50,1m@200,10s@0")) };
+    let Some(of) = of else { return Err(format!("{text}: no stage asks for anything")) };
     if each.len() > limits::STAGES {
         return Err(format!("more than {} stages", limits::STAGES));
     }
@@ -38,11 +44,12 @@ pub(crate) fn arrivals(text: &str) -> Result<Arrivals, String> {
     match (text, text.split_once(':')) {
         ("constant", _) => Ok(Arrivals::Constant),
         ("poisson", _) => Ok(Arrivals::Poisson),
+        (_, Some(("burst", ""))) => Err(format!("{text}: no number of requests")),
         (_, Some(("burst", n))) => {
             let burst = u32::try_from(units::count(n)?).ok().filter(|n| (1..=limits::USERS_MAX).contains(n));
             burst.map(Arrivals::Burst).ok_or_else(|| format!("{n}: not between 1 and {}", limits::USERS_MAX))
         }
-        _ => Err(format!("{text:?}: not constant, poisson or burst:N")),
+        _ => Err(format!("{text}: not constant, poisson or burst:N")),
     }
 }
 
@@ -64,18 +71,24 @@ pub(crate) fn users(conns: Option<u64>, stages: Option<&Stages>) -> Result<u32, 
 /// `100ms..500ms`, `100..500ms` in the unit of its end, one duration for a constant wait, `exp(300ms)` for an exponential one.
 pub(crate) fn think(text: &str) -> Result<Think, String> {
     if let Some(mean) = text.strip_prefix("exp(").and_then(|rest| rest.strip_suffix(')')) {
+        if mean.is_empty() {
+            return Err(format!("{text}: no mean"));
+        }
         return units::duration(mean).map(Think::exponential);
     }
     let (min, max) = match text.split_once("..") {
         Some((a, b)) => {
             let unit = b.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
             let a = if a.parse::<f64>().is_ok() { format!("{a}{unit}") } else { a.to_owned() };
+            if a.is_empty() || b.is_empty() {
+                return Err(format!("{text}: a range without one of its ends"));
+            }
             (units::duration(&a)?, units::duration(b)?)
         }
         None => (units::duration(text)?, units::duration(text)?),
     };
     if min > max {
-        return Err(format!("{text}: the shortest wait is longer than the longest\nhint: such as 40ms..50ms"));
+        return Err(format!("{text}: the shortest wait is longer than the longest"));
     }
     Ok(Think::uniform(min, max))
 }

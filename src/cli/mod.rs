@@ -282,9 +282,12 @@ fn bad_arguments(e: &clap::Error, words: &[String]) -> Exit {
         _ => None,
     };
     let mut text = e.to_string();
-    let mut meant = None;
+    let (mut meant, mut example) = (None, None);
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
         text = bad_value::shown(text, given);
+        if let Some(ContextValue::String(flag)) = e.get(ContextKind::InvalidArg) {
+            example = bad_value::example(flag);
+        }
         if let (Some(command), Some(ContextValue::String(failed))) = (command, e.get(ContextKind::InvalidArg)) {
             meant = habits::of_another_tool(command, failed, words, given).map(str::to_owned);
         }
@@ -296,7 +299,7 @@ fn bad_arguments(e: &clap::Error, words: &[String]) -> Exit {
     // clap offers to pass an unknown flag as a value; no command takes one.
     let tipped = lines.find_map(tip).filter(|t| !t.contains("as a value"));
     let both = (e.kind() == ErrorKind::ArgumentConflict).then(|| format!("leave out one of the two; {help}"));
-    Exit::usage(message).hint(unknown.or(meant).or(tipped).or(both).unwrap_or(help))
+    Exit::usage(message).hint(unknown.or(meant).or(tipped).or(both).or(example).unwrap_or(help))
 }
 
 /// What to type for a word that the command does not take.

@@ -81,7 +81,10 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
                 (path, weight)
             }
             Some((path, weight)) if !path.contains('?') => {
-                return Err(format!("{path}: weight {weight:?} is not a whole number"));
+                return Err(match weight {
+                    "" => format!("{path}: no weight after ="),
+                    _ => format!("{path}: weight {weight:?} is not a whole number"),
+                });
             }
             _ => (part, "1"),
         };
@@ -93,6 +96,9 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
         if path.contains("://") && !is_url && !path.starts_with('/') {
             return Err(format!("{path}: not an http:// URL\nhint: such as http://127.0.0.1:8080/a=3, or a path alone"));
         }
+        if path.is_empty() {
+            return Err("an entry without a path".into());
+        }
         if !(is_url || path.starts_with('/')) || path.bytes().any(|b| b <= b' ' || b == 127) {
             return Err(format!("{path:?}: a path starts with / and has no blanks"));
         }
@@ -100,7 +106,7 @@ pub(crate) fn mix(text: &str) -> Result<Mix, String> {
             return Err(format!("{path}: a fragment (#) is never sent\nhint: leave it out; %23 sends the character"));
         }
         if weight == 0 {
-            return Err(format!("{path}: weight 0"));
+            return Err(format!("{path}: weight 0 asks for nothing"));
         }
         let path = percent_encoded(&path);
         if entries.iter().any(|e| e.path == path) {
@@ -146,8 +152,11 @@ fn header(text: &str) -> Result<(String, String), String> {
             "{text}: an address, not a header field\nhint: the URL is an argument of its own: sockbench load http://{text}"
         ));
     }
+    if name.is_empty() {
+        return Err(format!("{text}: no name before the colon"));
+    }
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(token) {
+    if !name.bytes().all(token) {
         return Err(format!("{name:?}: not a field name (RFC 9110 section 5.1)"));
     }
     if name.eq_ignore_ascii_case("transfer-encoding") {

@@ -48,7 +48,7 @@ fn bad_arguments_are_one_line_and_a_hint_that_helps() {
         ("sockbench server --max-conns 2M", "at most 1048576", "sockbench server --help"),
         ("sockbench load --closer bogus", "one of client, server, reset", "sockbench load --help"),
         ("sockbench load --port-mode foo", "one of auto, bind, no-port, ring, range", "sockbench load --help"),
-        ("sockbench load -H X:a\r\nY:b", "a line break in the value", "sockbench load --help"),
+        ("sockbench load -H X:a\r\nY:b", "a line break in the value", "such as 'Accept: text/html'"),
         ("sockbench load -H http://127.0.0.1:8080", "a URL, not a header field", "sockbench load http://127.0.0.1:8080"),
         ("sockbench load --host http://127.0.0.1:8080", "--host", "argument of its own"),
         ("sockbench load --data x", "--data", "--body TEXT"),
@@ -86,7 +86,7 @@ fn bad_arguments_are_one_line_and_a_hint_that_helps() {
         ("sockbench load -v 10 http://a/", "http://a/", "-v and -q take no value"),
         ("sockbench load --stages 30s", "--stages", "30s@50"),
         ("sockbench load -T4", "-T", "--timeout"),
-        ("sockbench load --think 50..40ms", "longer than the longest", "40ms..50ms"),
+        ("sockbench load --think 50..40ms", "longer than the longest", "100ms..500ms"),
         ("sockbench rehearse --remedy ring -R 5", "cannot be used with", "sockbench rehearse --help"),
     ] {
         let exit = refused(line);

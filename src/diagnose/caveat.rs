@@ -2,7 +2,8 @@
 
 use super::thresholds::{FEW_ANSWERS, REDIRECTED_SHARE, SHARED_PERCENT, SHORT_RUN_S};
 use crate::model::figures::{counted, seconds, share};
-use crate::model::result::{CoreUse, RunResult};
+use crate::model::result::{CoreUse, RunResult, TargetResources};
+use crate::remedy::target::own_flags;
 
 /// One request was asked for, a try by hand (`-n 1`): nobody asks for a rate, or for what only many show. Of a machine that
 /// has a part of a plan, what was asked of all of them counts.
@@ -28,13 +29,40 @@ pub fn caveat(run: &RunResult) -> Option<String> {
 /// A thread that polls never leaves its core by itself: the other end's thread there waits for the end of its time slice.
 fn polls_on_a_shared_core(run: &RunResult) -> Option<String> {
     let target = run.resources.target.as_ref().filter(|t| run.plan.busy_poll || t.busy_poll)?;
+    on_one_core(run, target).or_else(|| polls_beyond_the_cores(run, target))
+}
+
+/// Threads of both ends that are confined to the same core.
+fn on_one_core(run: &RunResult, target: &TargetResources) -> Option<String> {
     let uses = |used: &CoreUse| 100.0 * used.cpu_s / run.duration_s >= SHARED_PERCENT;
     let of_client = &run.resources.client.cores;
     let shared = target.cores.iter().find(|t| uses(t) && of_client.iter().any(|c| c.core == t.core && uses(c)))?;
     Some(format!(
-        "a thread that polls shares core {} with the other end, which waits for its turn: use --pin or --busy-poll, not both",
+        "a thread that polls shares core {} with the other end, which waits for its turn: give each end a core of its own, or leave \
+         out --busy-poll",
         shared.core
     ))
+}
+
+/// Wherever they run: threads that poll, and one of an end that does not, are more than the cores that both ends have.
+fn polls_beyond_the_cores(run: &RunResult, target: &TargetResources) -> Option<String> {
+    // A server that somebody else started has one event loop at the least.
+    let loops = own_flags(run).and_then(|flags| flags.reactors).map_or(1, |n| n as u32);
+    let of_client = if run.plan.busy_poll { run.plan.threads } else { 0 };
+    let of_target = if target.busy_poll { loops } else { 0 };
+    let cores = target.cores_allowed.filter(|_| target.shares_cores_with_client == Some(true)).unwrap_or(run.host.cpus);
+    let polling = of_client.saturating_add(of_target);
+    let needed = of_client.max(1).saturating_add(of_target.max(1));
+    let others = if needed > polling { " and the other end" } else { "" };
+    let fewer = if of_client.max(of_target) > 1 { "use fewer threads, or " } else { "" };
+    (needed > cores && cores > 0).then(|| {
+        format!(
+            "{} that {}{others} share {}, and wait for each other: {fewer}leave out --busy-poll",
+            counted(polling, "thread"),
+            if polling == 1 { "polls" } else { "poll" },
+            counted(cores, "core")
+        )
+    })
 }
 
 fn answers(run: &RunResult) -> u64 {

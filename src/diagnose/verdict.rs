@@ -229,7 +229,10 @@ fn client(run: &RunResult, seen: &Indicators, finding: &Finding) -> (String, Opt
             rate(seen.steady_rps)
         ),
         Some(Saturated { for_long: true, kept_rate: true, .. }) => {
-            format!("the client kept {} req/s with no time left: its own waiting is in the latencies", rate(seen.steady_rps))
+            format!(
+                "the client kept {} req/s with hardly any time left: its own waiting is in the latencies",
+                rate(seen.steady_rps)
+            )
         }
         Some(Saturated { for_long: true, .. }) => {
             format!("the client was the limit: {} req/s are its own maximum, not the target's", rate(seen.steady_rps))

@@ -205,7 +205,7 @@ pub fn on_off(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("on or off".into()),
+        _ => Err("neither on nor off".into()),
     }
 }
 
@@ -219,12 +219,12 @@ fn true_false(text: &str) -> Result<bool, String> {
 
 /// Errors: neither `auto` nor `off`.
 pub fn pin(text: &str) -> Result<Pinning, String> {
-    text.parse().map_err(|_| "auto or off".into())
+    text.parse().map_err(|_| "neither auto nor off".into())
 }
 
 /// Errors: neither `server` nor `client`.
 pub fn closer(text: &str) -> Result<ServerCloser, String> {
-    text.parse().map_err(|_| "server or client".into())
+    text.parse().map_err(|_| "neither server nor client".into())
 }
 
 #[cfg(test)]

@@ -296,6 +296,10 @@ impl Watcher {
     fn finish(mut self) -> Observation {
         let now = self.clock.now();
         self.ending = true;
+        // A run that was over before its first look still names its target. Nobody reads that of a try.
+        if self.tries == 0 && !self.plan.baseline.is_try {
+            self.find_target(now);
+        }
         let end = self.count(now);
         if self.seen.seconds.is_empty() || now.since(self.last_look) >= LAST_LOOK_MIN {
             self.look(now, last_second(now), end.clone());

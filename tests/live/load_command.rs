@@ -54,6 +54,31 @@ fn a_run_without_one_good_answer_does_not_end_with_0() {
     assert_eq!(code(&[&silent, "--timeout", "100ms"]), Some(1));
 }
 
+/// A run that is over before its first look too, where its page shows the target.
+#[test]
+fn one_request_names_the_process_of_a_local_target() {
+    let (server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let asked = format!("{}/health", url.trim_end_matches('/'));
+    let out = sockbench(&["load", &asked, "-n", "1", "-v", "-q"]).output().unwrap();
+    let page = text(&out.stdout);
+    let named = format!("sockbench (pid {})", server.pid());
+    assert!(page.contains(&named), "{named}: {page}");
+    assert!(!page.contains("before its process was looked for"), "{page}");
+}
+
+#[test]
+fn fewer_connections_before_the_start_than_asked_for_are_said() {
+    let said = |preconnect: &str| {
+        let flags = ["-R", "100", "--preconnect", preconnect];
+        let out = sockbench(SHORT).args(flags).output().unwrap();
+        assert_eq!(out.status.code(), Some(0));
+        messages(&out)
+    };
+    let warning = "warning: --preconnect 5: 2 connections at most (-c 2): 2 are opened";
+    assert!(said("5").contains(warning), "{}", said("5"));
+    assert!(!said("2").contains("--preconnect 2:"), "{}", said("2"));
+}
+
 #[test]
 fn a_stderr_that_takes_nothing_ends_no_run() {
     let full = File::options().write(true).open("/dev/full").unwrap();

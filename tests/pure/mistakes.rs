@@ -119,6 +119,12 @@ fn of_a_load() {
         ("load http://unix:/run/x.sock:/ -o made", USAGE),
         ("load http://bücher.example/ -o made", USAGE),
         ("load :8080 -o made", USAGE),
+        ("load --stages 10s@ -o made", USAGE),
+        ("load --arrivals burst:0 -o made", USAGE),
+        ("load --pin yes -o made", USAGE),
+        ("load --think ..5ms -o made", USAGE),
+        ("load --mix /a= -o made", USAGE),
+        ("load --port-range 10000- -o made", USAGE),
     ];
     say("load", dir.path(), &lines);
 }

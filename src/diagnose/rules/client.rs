@@ -55,8 +55,11 @@ pub(in crate::diagnose) fn generator_saturated(run: &RunResult, seen: &Indicator
     }
     let title = match late_ms {
         Some(late) if !for_long => format!("the client is the limit: it sent due requests {} ms late (p99)", number(late)),
-        _ if !how.by_loop() => format!("the client is the limit: a load thread used its whole core in {full} of {measured} s"),
-        _ => format!("the client is the limit: a load thread never had to wait for the target in {full} of {measured} s"),
+        _ => {
+            let client = if how.kept_rate { "the client had hardly any time left" } else { "the client is the limit" };
+            let thread = if how.by_loop() { "never had to wait for the target" } else { "used its whole core" };
+            format!("{client}: a load thread {thread} in {full} of {measured} s")
+        }
     };
     // With a little waiting for a core it would have been the limit all the same.
     let by_others = seen.contention.as_ref().ok().is_some_and(|c| c.who == Waiter::Client && c.spoils);
@@ -96,6 +99,15 @@ fn waits(thread: &ThreadRow) -> bool {
     thread.wait_s > thread.cpu_s
 }
 
+/// Idle CPU of the machine, percent of a core, from which another thread has a core to run on.
+const FREE_CORE_PERCENT: f64 = 50.0;
+
+/// There is a core for another thread; where the CPU of the machine was not read, there may be one.
+fn has_core(run: &RunResult) -> bool {
+    let idle = |used: f64| (100.0 - used) * f64::from(run.host.cpus);
+    run.resources.host.cpu_percent_mean.is_none_or(|used| idle(used) >= FREE_CORE_PERCENT)
+}
+
 fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
     let (threads, cpus) = (run.plan.threads, run.host.cpus);
     let mut remedies = Vec::new();
@@ -112,17 +124,18 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
             "top -b -n 1 -o %CPU | head -n 15",
             format!("programs above sockbench, in % of one of {}", counted(cpus, "core")),
         ));
-    } else if threads < cpus && run.plan.users > threads && (how.seconds > 0 || how.hurried) {
+    } else if threads < cpus && run.plan.users > threads && (how.seconds > 0 || how.hurried) && has_core(run) {
         // A thread that hardly asked for a core has no use for a second one.
         let cpus = cpus.min(run.plan.users);
+        let effect = if how.kept_rate {
+            "less waiting".to_owned()
+        } else {
+            format!("up to {} times the rate, while cores are free", times(f64::from(cpus) / f64::from(threads.max(1))))
+        };
         remedies.push(advice(
             "use more load threads",
             load_with(&run.plan, |p| p.threads = cpus),
-            format!(
-                "{} instead of {threads}: up to {} times the rate, while cores are free",
-                counted(cpus, "thread"),
-                times(f64::from(cpus) / f64::from(threads.max(1)))
-            ),
+            format!("{} instead of {threads}: {effect}", counted(cpus, "thread")),
         ));
     } else if how.seconds == 0 {
         remedies.push(advice(
@@ -135,7 +148,7 @@ fn remedies(run: &RunResult, seen: &Indicators, how: Saturated) -> Vec<Remedy> {
     let lower = round_rate(CAPACITY_SHARE * rps);
     remedies.push(
         advice(
-            "ask for a rate below the client's limit",
+            if how.kept_rate { "ask for a lower rate" } else { "ask for a rate below the client's limit" },
             load_with(&run.plan, |p| p.rate = lower),
             format!(
                 "{} of the {} req/s reached now: latencies without the client's own waiting",

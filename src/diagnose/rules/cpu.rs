@@ -47,6 +47,7 @@ pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Rul
         }
         _ => format!("the target is at its CPU limit: {at} of a core at {} req/s", rate(rps)),
     };
+    let fewer = lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) });
     Ok(Found::new(title, text)
         .with("target_pid", t.pid)
         .with("target_cpu_percent", t.cpu_percent_mean)
@@ -58,11 +59,7 @@ pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Rul
         .with("rps", rps)
         .with("cpu_ms_per_request", per)
         .with("failed_share", Some(seen.failed_share).filter(|f| *f > 0.0))
-        .remedies(vec![
-            less_or_more(run, t, &limit),
-            look,
-            lighter(run, seen, Bottleneck { endpoint: None, slots: Some(limit.slots) }),
-        ]))
+        .remedies([less_or_more(run, t, &limit), look].into_iter().chain(fewer).collect()))
 }
 
 fn words(run: &RunResult, full: Full, used: f64) -> String {

@@ -42,9 +42,20 @@ pub(super) struct Bottleneck<'a> {
     pub(super) slots: Option<f64>,
 }
 
-/// The same plan with the load that leaves no queue, and the median that it promises.
-pub(super) fn lighter(run: &RunResult, seen: &Indicators, of: Bottleneck<'_>) -> Remedy {
-    Full::of(run, seen, of).and_then(|full| full.lighter(run)).unwrap_or_else(|| one_at_a_time(run))
+/// The same plan with the load that leaves no queue, and the median that it promises. None where a closed loop is so short that
+/// its time says nothing of the target: see [`is_too_short`].
+pub(super) fn lighter(run: &RunResult, seen: &Indicators, of: Bottleneck<'_>) -> Option<Remedy> {
+    match Full::of(run, seen, of) {
+        Some(full) if !run.plan.is_open_loop() && is_too_short(full.think_s + full.alone_s) => None,
+        full => Some(full.and_then(|full| full.lighter(run)).unwrap_or_else(|| one_at_a_time(run))),
+    }
+}
+
+/// Little's law counts users by pause and response without a queue, and with both so short it counts none: most of a
+/// response of microseconds is wake-ups and system calls, of the client too, and these take less of each request the
+/// more of them come at once.
+fn is_too_short(cycle_s: f64) -> bool {
+    cycle_s * 1000.0 < MEDIAN_ADDED_MS
 }
 
 /// The range in which a promised median lies, for a response without a queue of `ms`.
@@ -53,7 +64,7 @@ pub(super) fn median_range(ms: f64, most: f64) -> (f64, f64) {
 }
 
 /// Users with whom the target is just saturated, and the sum that says so: by Little's law, answers of the best second times pause
-/// and response without a queue. At least 1; none where too little was answered.
+/// and response without a queue. None where too little was answered, or where that time says nothing of the target.
 pub(super) fn just_saturating(run: &RunResult) -> Option<(u32, String)> {
     let answers = run.totals.requests.saturating_sub(run.totals.failures);
     // Work for those who gave up is lost: the best second says most of what the target can do.
@@ -63,8 +74,9 @@ pub(super) fn just_saturating(run: &RunResult) -> Option<(u32, String)> {
     let alone_s = known().map(|(n, s)| n * s).sum::<f64>() / known().map(|(n, _)| n).sum::<f64>();
     let users = rps * (think_s + alone_s);
     let sum = format!("{} answers/s x ({} + {}) = {}", rate(rps), seconds(think_s), seconds(alone_s), number(users));
-    let enough = answers >= LITTLE_LAW_ANSWERS && users.is_finite() && users > 0.0;
-    enough.then(|| (users.ceil().clamp(1.0, f64::from(u32::MAX)) as u32, sum))
+    // A target that is full works on one request at least: with less, its quickest answers are not its work.
+    let enough = answers >= LITTLE_LAW_ANSWERS && users.is_finite() && users >= 1.0 && !is_too_short(think_s + alone_s);
+    enough.then(|| (users.ceil().min(f64::from(u32::MAX)) as u32, sum))
 }
 
 /// Answers from which their rate and the quickest of them say something.

@@ -36,7 +36,7 @@ fn by_its_own_timing(run: &RunResult, seen: &Indicators, e: &Endpoint, queue: f6
     let mut remedies = if idle.is_some() || lacks_cores { vec![who_takes_the_cores()] } else { more_workers(run, &e.name) };
     if !lacks_cores {
         // What a starved target answered is not what it can take.
-        remedies.push(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
+        remedies.extend(lighter(run, seen, Bottleneck { endpoint: Some(e), slots: None }));
     }
     let found = Found::new(
         format!("{} waits {} ms in the target's queue for {} ms of service time", e.name, number(queue), number(work)),
@@ -104,10 +104,11 @@ fn by_growth(run: &RunResult, seen: &Indicators, g: Growth) -> Found {
         .with("rps_after", g.rps.1)
         .with("p50_ms_before", g.p50_ms.0)
         .with("p50_ms_after", g.p50_ms.1)
-        .remedies(vec![
-            other_target(run, "give the target more workers or cores, or less work per request"),
-            lighter(run, seen, Bottleneck::default()),
-        ])
+        .remedies(
+            std::iter::once(other_target(run, "give the target more workers or cores, or less work per request"))
+                .chain(lighter(run, seen, Bottleneck::default()))
+                .collect(),
+        )
 }
 
 /// The load stayed, and answers took longer and longer.
@@ -138,7 +139,7 @@ fn leaking(run: &RunResult, seen: &Indicators, leak: Leak) -> Found {
     ];
     // Less load helps where more was asked than it answered; what fills up otherwise, fills up at a lower rate too.
     let overloaded = run.plan.is_open_loop() && leak.rps.1 < (1.0 - FALL_SHORT_SHARE) * run.plan.rate;
-    remedies.extend(overloaded.then(|| lighter(run, seen, Bottleneck::default())));
+    remedies.extend(overloaded.then(|| lighter(run, seen, Bottleneck::default())).flatten());
     Found::new(format!("the median grew from {} to {} ms at a constant load", number(from), number(to)), text)
         .with("p50_ms_first_third", from)
         .with("p50_ms_last_third", to)

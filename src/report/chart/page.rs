@@ -105,9 +105,9 @@ fn percentile_chart(steps: &[Step<'_>]) -> Chart {
     chart.with_percentiles([points(steps, |p| p.p99_ms), points(steps, |p| p.p95_ms), points(steps, |p| p.p50_ms)])
 }
 
-/// Source ports in use, in TIME_WAIT, the pool, and the forecast up to the end of the time in which nothing connects.
+/// Source ports with a socket, in TIME_WAIT, the pool, and the forecast up to the end of the time in which nothing connects.
 fn ports_over_time(steps: &[Step<'_>]) -> Chart {
-    let mut chart = blank(steps, "Source ports in use", "ports");
+    let mut chart = blank(steps, "Source ports with a socket", "ports");
     if let [step] = steps
         && !step.run.destinations.is_empty()
     {
@@ -115,7 +115,7 @@ fn ports_over_time(steps: &[Step<'_>]) -> Chart {
     }
     let used = points(steps, |p| p.ports_used.map(f64::from));
     let most = used.iter().filter_map(|p| p.1).fold(0.0, f64::max);
-    chart.series.push(Series::line("in use", Color::Blue, used).shaped(Shape::Area).joined());
+    chart.series.push(Series::line("with a socket", Color::Blue, used).shaped(Shape::Area).joined());
     chart.series.push(Series::line("in TIME_WAIT", Color::Orange, points(steps, |p| p.time_wait.map(f64::from))).joined());
     if let Some(pool) = steps.iter().find_map(|s| s.run.ports.as_ref()?.pool) {
         limit(&mut chart, f64::from(pool), most, &format!("pool: {} ports", count(pool)));

@@ -302,8 +302,41 @@ fn a_lighter_load_for_a_failing_target_is_what_just_saturates_it() {
         action.contains("150 answers/s x (0.05 s + 0.01 s) = 9") || action.contains("150 answers/s x (50 ms + 10 ms) = 9"),
         "{action}"
     );
-    assert_eq!(advised(9000, 0.1, 0).0, 1);
+    // Less than one request at a time, or a time that wake-ups and system calls make: not what a full target works on.
+    for (answers, without_queue_ms) in [(9000, 2.0), (9000, 0.1), (2_000_000, 0.06)] {
+        let (users, action) = advised(answers, without_queue_ms, 0);
+        assert_eq!(users, 25, "{answers} {without_queue_ms}: {action}");
+    }
+    // 10,000 answers/s x (1 ms + 0.06 ms) = 10.6: the pause is what counts.
+    assert_eq!(advised(600_000, 0.06, 1).0, 11);
     // 150 answers/s x (300 ms + 10 ms) = 46.5 of 50: there is no queue.
     assert_eq!(advised(9000, 10.0, 300).0, 25);
     assert_eq!(advised(19, 10.0, 50).0, 25, "too few answers to say");
+}
+
+/// 200,000 answers/s of 60 us each: Little's law has 12 users there, and fewer with a quicker answer.
+#[test]
+fn answers_of_microseconds_give_no_number_of_users() {
+    let fast = |without_queue_ms: f64| {
+        let mut run = healthy();
+        let t = run.resources.target.as_mut().unwrap();
+        (t.cpu_percent_mean, t.cpu_percent_max, t.threads) = (Some(95.0), Some(98.0), Some(1));
+        t.busiest_thread_percent = Some(95.0);
+        run.plan.think = Think::default();
+        run.endpoints.truncate(1);
+        let e = &mut run.endpoints[0];
+        (e.requests, e.server_timing_ms) = (12_000_000, None);
+        e.latency_ms = Some(latency(2.0 * without_queue_ms));
+        (run.totals.requests, run.totals.attempts) = (12_000_000, 12_000_000);
+        let response = latency(0.25_f64.max(2.0 * without_queue_ms));
+        run.totals.latency_ms = Some(response);
+        let steady = run.totals.steady.as_mut().unwrap();
+        (steady.rps, steady.latency_ms) = (200_000.0, Some(response));
+        fires(Id::TargetCpuSaturated, &run).remedies
+    };
+    for quickest in [0.002, 0.06, 0.4] {
+        let remedies = fast(quickest);
+        assert!(remedies.iter().all(|r| !r.command.contains("--conns ")), "{quickest}: {remedies:?}");
+        assert!(!remedies.is_empty());
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockbench::testing::diagnose::{Diagnosis, diagnose};
-use sockbench::testing::model::{Call, CoreUse, FindingId as Id, PortMode, RunResult, RunStamp, Think, ThreadRow};
+use sockbench::testing::model::{Call, CoreUse, FindingId as Id, PortMode, RunResult, RunStamp, Target, Think, ThreadRow};
 
 use super::cores::contended;
 use super::{clear, fires, ids, reads, stamp, unknown, unnamed};
@@ -97,7 +97,20 @@ fn a_rate_that_was_kept_is_no_maximum() {
     run.plan.rate = run.totals.attempts as f64 / run.duration_s;
     let said = |run: &RunResult| (fires(Id::GeneratorSaturated, run).explanation, Diagnosis::of(run).verdict.sentence);
     let (text, verdict) = said(&run);
-    assert!(text.contains("It kept the rate") && verdict.contains("with no time left"), "{text} {verdict}");
+    assert!(text.contains("It kept the rate") && verdict.contains("with hardly any time left"), "{text} {verdict}");
+    let kept = fires(Id::GeneratorSaturated, &run);
+    assert!(kept.title.starts_with("the client had hardly any time left"), "{}", kept.title);
+    assert!(!kept.remedies.iter().any(|r| r.action.contains("limit")), "{:?}", kept.remedies);
+    reads("generator-saturated, a rate that was kept", &kept);
+    // A second thread waits less where a core is free, and takes one from others where none is.
+    let more_threads =
+        |run: &RunResult| fires(Id::GeneratorSaturated, run).remedies.into_iter().find(|r| r.command.contains("--threads 2"));
+    run.resources.host.cpu_percent_mean = Some(60.0);
+    assert!(more_threads(&run).is_some_and(|r| r.expected.contains("less waiting") && !r.expected.contains("the rate")));
+    run.resources.host.cpu_percent_mean = Some(98.0);
+    assert!(more_threads(&run).is_none(), "{:?}", more_threads(&run));
+    run.resources.host.cpu_percent_mean = None;
+    assert!(more_threads(&run).is_some(), "not read: there may be one");
     // A part was never started: so much it can do.
     run.totals.never_started = run.totals.attempts / 2;
     let (text, verdict) = said(&run);
@@ -119,6 +132,46 @@ fn a_thread_that_polls_on_a_core_of_the_other_end_is_named() {
     // Two ends that sleep, ends on cores of their own, and a pool's thread that is confined there and idle.
     let others = [sentence(0, 0.3, false), sentence(1, 0.3, true), sentence(0, 0.0, true)];
     assert!(!others.iter().any(named), "{others:?}");
+}
+
+#[test]
+fn more_threads_that_poll_than_cores_are_named() {
+    let sentence = |client: Option<u32>, reactors: Option<&str>, cpus: u32| {
+        let mut run = healthy();
+        run.host.cpus = cpus;
+        (run.plan.busy_poll, run.plan.threads) = (client.is_some(), client.unwrap_or(1));
+        let target = run.resources.target.as_mut().expect("a local target");
+        target.busy_poll = reactors.is_some();
+        if let Some(reactors) = reactors {
+            run.plan.target = Target::own(([127, 0, 0, 1], 8080).into());
+            let flags = vec![format!("reactors={reactors}"), "busy-poll=on".to_owned()];
+            run.plan.environment.server = flags.try_into().expect("flags");
+        }
+        Diagnosis::of(&run).verdict.sentence
+    };
+    for (client, reactors, cpus, words) in [
+        (Some(2), Some("1"), 2, "3 threads that poll share 2 cores"),
+        (Some(1), Some("2"), 2, "3 threads that poll share 2 cores"),
+        (Some(2), None, 2, "2 threads that poll and the other end share 2 cores"),
+        (None, Some("2"), 2, "2 threads that poll and the other end share 2 cores"),
+        (Some(1), Some("1"), 1, "2 threads that poll share 1 core"),
+    ] {
+        let said = sentence(client, reactors, cpus);
+        assert!(said.contains(words) && said.contains("leave out --busy-poll"), "{said}");
+    }
+    for (client, reactors, cpus) in
+        [(Some(1), Some("1"), 2), (Some(1), None, 2), (None, Some("1"), 2), (Some(2), Some("2"), 4), (None, None, 1)]
+    {
+        let said = sentence(client, reactors, cpus);
+        assert!(!said.contains("poll"), "{said}");
+    }
+    // Both ends are confined to fewer cores than the machine has.
+    let mut run = healthy();
+    run.plan.busy_poll = true;
+    let target = run.resources.target.as_mut().expect("a local target");
+    (target.cores_allowed, target.shares_cores_with_client) = (Some(1), Some(true));
+    let said = Diagnosis::of(&run).verdict.sentence;
+    assert!(said.contains("1 thread that polls and the other end share 1 core"), "{said}");
 }
 
 #[test]
