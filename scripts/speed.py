@@ -9,7 +9,7 @@ round ends with a canary, the same short run each time: rounds whose canary fall
 Rows of the first table: kept connections, a connection a request which the server closes, and an open loop of 10,000 requests/s
 (the last two with the first of --conns). Each further kind has a table of its own:
   small  what one request costs in time, and the memory of a client with 100 users. It comes first in a round, and waits up to 65 s
-         for fewer than 1,000 sockets in TIME_WAIT; how many there were is a row
+         for fewer than 100 sockets in TIME_WAIT; how many there were is a row
   idle   bytes of an idle kept connection in its server's own memory, up to 19,000 of them, more than the server has with one
   late   p99 lateness of open loops of 30,000 and 60,000 requests/s: from the time at which a request was due until it was sent
   ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
@@ -56,7 +56,7 @@ KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop,
 # and how.
 RATIO = ("{:.3f}", lambda value, other: value / other)
 FURTHER = {
-    "small": ("ms or MiB", "{:,.1f}", None, None),
+    "small": ("ms or MiB", "{:,.2f}", None, None),
     "idle": ("bytes an idle connection", "{:,.0f}", None, None),
     "late": (f"p99 lateness, us, {of.LATE_CONNS} connections", "{:,.0f}", lambda who, how: (TIMED_FLOOR, how),
              (f"more than the {TIMED_FLOOR}, us", "{:+,.0f}", lambda value, other: value - other)),
@@ -101,7 +101,8 @@ def measure(args, loads, others, servers, done, keep):
     for number in range(args.rounds):
         measured = False
         for kind, ways in others.items():
-            for who, how, run in ways if number % 2 == 0 else reversed(ways):
+            # A single request comes before the connections of other clients, whose ports are then in TIME_WAIT.
+            for who, how, run in ways if number % 2 == 0 or kind == "small" else reversed(ways):
                 if (key := f"{number}/{kind}/{who}/{how}") not in done:
                     if time.monotonic() > until:
                         return False
