@@ -15,14 +15,16 @@ Rows of the first table: kept connections, a connection a request which the serv
   ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
   first  p99.9 in the first second of an open loop of 100,000 requests/s and after it
   pairs  the rate of two threads against two event loops beside that of one pair
-Each ratio and each difference is of one round, to the floor (or what the table names) of that round; its 90 % interval is that of
-the median, by order statistics, which takes five rounds or more. The last four are on two cores whatever --cores says.
+  floors with --floor: CPU per request of the pair of benches/peers as a part of the other's, both at once on the same two cores
+Each ratio and each difference is of one round, to the floor (or what the table names) of that round. The 90 % interval is that of
+the median, by order statistics, which takes five rounds or more. These kinds are on two cores
+whatever --cores says.
 
 usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KIND,...] [--cores two|one|both]
                         [--peers NAME,...] [--floor DIR] [--bench FILE] [--state FILE] [--minutes M]
                         [--json FILE] [--write FILE]
   --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000 [default: 100]
-  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs: only these [default: all]
+  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, floors: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
@@ -65,6 +67,7 @@ FURTHER = {
     "first": (f"p99.9 ms, {of.FIRST_RATE:,}/s over {of.FIRST_CONNS} connections", "{:.2f}", None, None),
     "pairs": (f"requests/s, {of.PAIRS_CONNS} connections", "{:,.0f}", lambda who, how: (who, "one pair, an end a core"),
               ("of the one pair", *RATIO)),
+    "floors": (f"CPU per request, part of the floor's at the same time, {of.FLOORS_CONNS} connections each", "{:.3f}", None, None),
 }
 ALL_KINDS = (*KINDS, *FURTHER)
 # What a client cannot do: a connection of its own for each request, a rate, or so many connections at once.
@@ -180,19 +183,20 @@ def further(done, kind):
     if not ways:
         return
     yield ""
-    yield f"| who | how | {head} | lowest..highest |" + (f" {comparison[0]} | 90 % interval |" if base else "")
-    yield "|---|---|---|---|" + ("---|---|" if base else "")
+    yield f"| who | how | {head} | lowest..highest |" + (f" {comparison[0]} |" if base else "") + " 90 % interval |"
+    yield "|---|---|---|---|---|" + ("---|" if base else "")
     for (who, how), values in ways.items():
         low, middle, high = (form.format(f(values.values())) for f in (min, statistics.median, max))
         line = f"| {who} | {how} | {middle} | {low}..{high} |"
+        # The interval is that of the last figure.
+        show, last = form, list(values.values())
         if base:
             _, show, compare = comparison
             one = ways.get(base(who, how), {})
-            compared = [compare(v, one[n]) for n, v in values.items() if n in one]
-            line += f" {show.format(statistics.median(compared))} |" if compared else " - |"
-            between = interval(compared)
-            line += " {}..{} |".format(*map(show.format, between)) if between else " - |"
-        yield line
+            last = [compare(v, one[n]) for n, v in values.items() if n in one]
+            line += f" {show.format(statistics.median(last))} |" if last else " - |"
+        between = interval(last)
+        yield line + (" {}..{} |".format(*map(show.format, between)) if between else " - |")
 
 
 def around(path):
@@ -289,6 +293,7 @@ def main():
                 "ring": of.ring(bench, floor),
                 "first": of.first_seconds(bench, floor, servers),
                 "pairs": of.pairs(bench, floor, args.seconds),
+                "floors": of.floors(floor, built, args.seconds) if args.floor else (),
             }
             others = {kind: list(ways) for kind, ways in others.items() if kind in kinds}
             complete = measure(args, loads, others, servers, done, keep)

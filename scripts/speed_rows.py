@@ -25,6 +25,8 @@ OPEN_RATE = 10_000
 FIRST_RATE, FIRST_CONNS = 100_000, 500
 # Connections of all pairs together.
 PAIRS_CONNS = 100
+# Connections of each of two floors that run at once.
+FLOORS_CONNS = 50
 # Rates of the open loop whose lateness is looked at, and its connections.
 LATE_RATES, LATE_CONNS = (30_000, 60_000), 100
 # Idle connections of one server, where the limit of descriptors allows them, and how many are opened a second.
@@ -67,17 +69,25 @@ class Server:
         self.process.wait(15)
 
 
-def run_client(command, server, core):
-    """Runs a client on a core; its output, its CPU seconds, the server's CPU seconds meanwhile, its wall seconds."""
-    before, began = cpu_s(server.process.pid), time.monotonic()
-    child = subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start_client(command, core):
+    return subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(child):
+    """Output and CPU seconds of a client, when it has ended."""
     out = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - began
     if child.returncode:
-        sys.exit(f"speed.py: {' '.join(command)}: exit {child.returncode}: {out[-300:]}")
-    return out, usage.ru_utime + usage.ru_stime, cpu_s(server.process.pid) - before, wall
+        sys.exit(f"speed.py: {' '.join(child.args)}: exit {child.returncode}: {out[-300:]}")
+    return out, usage.ru_utime + usage.ru_stime
+
+
+def run_client(command, server, core):
+    """Runs a client on a core; its output, its CPU seconds, the server's CPU seconds meanwhile, its wall seconds."""
+    before, began = cpu_s(server.process.pid), time.monotonic()
+    out, cpu = finish(start_client(command, core))
+    return out, cpu, cpu_s(server.process.pid) - before, time.monotonic() - began
 
 
 class Clients:
@@ -317,6 +327,34 @@ def inside(asked):
     finally:
         server.stop()
     print(json.dumps(took))
+
+
+def floors(theirs, ours, seconds):
+    """(who, which end and kind, what gives its CPU per request as a part of the other pair's). Both at once on the same core, so that
+    what disturbs one disturbs the other."""
+    def part(what, mode, more):
+        servers, children, spent = [], [], []
+        try:
+            for folder in (theirs, ours if what == "server" else theirs):
+                port = free_port()
+                servers.append(Server("a floor", [f"{folder}/floor_server", str(port), "-m", mode], port))
+            before = [cpu_s(server.process.pid) for server in servers]
+            for folder, server in zip((theirs, ours if what == "client" else theirs), servers):
+                command = [f"{folder}/floor_client", str(server.port), "-c", str(FLOORS_CONNS), "-d", str(seconds), *more]
+                children.append(start_client(command, CLIENT_CORE))
+            for child, server, used in zip(children, servers, before):
+                out, cpu = finish(child)
+                cpu = cpu if what == "client" else cpu_s(server.process.pid) - used
+                spent.append(cpu / int(re.search(r"done=(\d+)", out).group(1)))
+        finally:
+            for server in servers:
+                server.stop()
+        return spent[1] / spent[0]
+
+    ways = {"kept": ("ka", ()), "a connection a request": ("sclose", ("-e",)), f"open loop, {OPEN_RATE:,} requests a second": ("ka", ("-q", str(OPEN_RATE)))}
+    for kind, (mode, more) in ways.items():
+        for what in ("server", "client"):
+            yield "floor in Rust", f"{what}, {kind}", lambda what=what, mode=mode, more=more: part(what, mode, more)
 
 
 def nginx_conf(folder, port):
