@@ -17,13 +17,13 @@ Rows of the first table: kept connections, a connection a request which the serv
   pairs  the rate of two threads against two event loops beside that of one pair
   floors with --floor: CPU per request of the pair of benches/peers as a part of the other's, both at once on the same two cores
 Each ratio and each difference is of one round, to the floor (or what the table names) of that round. The 90 % interval is that of
-the median, by order statistics, which takes five rounds or more. These kinds are on two cores
-whatever --cores says.
+the median, by order statistics, which takes five rounds or more. The further kinds are on two cores whatever --cores says.
 
 usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KIND,...] [--cores two|one|both]
                         [--peers NAME,...] [--floor DIR] [--bench FILE] [--state FILE] [--minutes M]
                         [--json FILE] [--write FILE]
-  --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000 [default: 100]
+  --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000;
+                runs with more than 10,000 take 12 s at least, since opening them takes up to 5 [default: 100]
   --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, floors: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
