@@ -76,14 +76,14 @@ def established():
 
 
 class Pair:
-    def __init__(self, bench, index, connections, rate, seconds):
+    def __init__(self, bench, index, connections, rate, seconds, other=None):
+        """`other` gives the command of another server for a port."""
         self.port = free_port()
         address = f"127.0.0.1:{self.port}"
-        self.server = subprocess.Popen(
-            [bench, "server", "--listen", address, "--max-conns", str(connections + 10), "--cpu-iterations", "1000", "--io-workers", "1",
-             "--idle-timeout", "10m"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
+        server = other(self.port) if other else [
+            bench, "server", "--listen", address, "--max-conns", str(connections + 10), "--cpu-iterations", "1000", "--io-workers", "1",
+            "--idle-timeout", "10m"]
+        self.server = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -109,14 +109,15 @@ class Pair:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 try:
-                    process.wait(20)
+                    # It waits until its result is read.
+                    process.communicate(timeout=20)
                 except subprocess.TimeoutExpired:
                     process.kill()
 
 
-def single(bench):
+def single(bench, other=None):
     """Memory of a client and a server that share one connection."""
-    pair = Pair(bench, 0, 1, 1, 3)
+    pair = Pair(bench, 0, 1, 1, 3, other)
     try:
         time.sleep(2)
         return pair.memory()

@@ -6,17 +6,25 @@ median of all rounds with lowest and highest. CPU time is the kernel's own accou
 client, /proc/PID/schedstat of every thread of a server), so it moves less than the rate when others use the machine. Every
 round ends with a canary, the same short run each time: rounds whose canary falls below 85 % of the best are named.
 
-Rows: kept connections, a connection a request, and an open loop of 10,000 requests/s (the last two with the first of --conns). Two
-more tables: p99.9 in the first second of an open loop of 100,000 requests/s and after it, and the rate of two threads against two event
-loops beside that of one pair. At the start what one request costs in time, and the client's memory with 1 and 50 endpoints. Each ratio
-is of one round, to the floor (or the one pair) of that round; its 90 % interval is that of the median, by order statistics, which takes
-five rounds or more.
+Rows of the first table: kept connections, a connection a request which the server closes, and an open loop of 10,000 requests/s
+(the last two with the first of --conns). Each further kind has a table of its own:
+  small  what one request costs in time, and the memory of a client with 100 users. It comes first in a round, and waits up to 65 s
+         for fewer than 100 sockets in TIME_WAIT; how many there were is a row
+  idle   bytes of an idle kept connection in its server's own memory, up to 19,000 of them, more than the server has with one
+  late   p99 lateness of open loops of 30,000 and 60,000 requests/s: from the time at which a request was due until it was sent
+  ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
+  first  p99.9 in the first second of an open loop of 100,000 requests/s and after it
+  pairs  the rate of two threads against two event loops beside that of one pair
+  floors with --floor: CPU per request of the pair of benches/peers as a part of the other's, both at once on the same two cores
+Each ratio and each difference is of one round, to the floor (or what the table names) of that round. The 90 % interval is that of
+the median, by order statistics, which takes five rounds or more. The further kinds are on two cores whatever --cores says.
 
 usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KIND,...] [--cores two|one|both]
                         [--peers NAME,...] [--floor DIR] [--bench FILE] [--state FILE] [--minutes M]
                         [--json FILE] [--write FILE]
-  --conns LIST  kept connections at once, one table row each [default: 100]
-  --kinds LIST  of kept, short (a connection a request), open, first, pairs: only these [default: all]
+  --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000;
+                runs with more than 10,000 take 12 s at least, since opening them takes up to 5 [default: 100]
+  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, floors: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
@@ -31,10 +39,7 @@ import argparse
 import json
 import math
 import os
-import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -42,193 +47,33 @@ import tempfile
 import time
 from pathlib import Path
 
+import million
+import speed_rows as of
+from speed_rows import CLIENT_CORE, CORES, FRESH_PORTS, OPEN_RATE, SERVER_CORE, TIMED_FLOOR, Server
+
 ROOT = Path(__file__).resolve().parent.parent
-CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, CLIENT_CORE = str(CORES[0]), str(CORES[-1])
 PEERS = ("nginx", "hyper", "wrk", "ab", "h2load")
-# Requests a second of the open loop.
-OPEN_RATE = 10_000
-# The same of the one whose first second is looked at, and its connections.
-FIRST_RATE, FIRST_CONNS = 100_000, 500
-# Connections of all pairs together.
-PAIRS_CONNS = 100
 KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop, {OPEN_RATE:,}/s"}
-ALL_KINDS = (*KINDS, "first", "pairs")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def cpu_s(pid):
-    """CPU seconds that all threads of a process have used (schedstat's first figure, ns)."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
-
-
-class Server:
-    def __init__(self, name, command, port, core=SERVER_CORE):
-        self.name, self.port = name, port
-        self.process = subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        self.stop()
-        sys.exit(f"speed.py: {name} does not listen")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(15)
-
-
-def run_client(command, server, core):
-    """Runs a client on a core; its output, its CPU seconds, the server's CPU seconds meanwhile, its wall seconds."""
-    before, began = cpu_s(server.process.pid), time.monotonic()
-    child = subprocess.Popen(["taskset", "-c", core, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    out = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - began
-    if child.returncode:
-        sys.exit(f"speed.py: {' '.join(command)}: exit {child.returncode}: {out[-300:]}")
-    return out, usage.ru_utime + usage.ru_stime, cpu_s(server.process.pid) - before, wall
-
-
-class Clients:
-    """Each method gives (requests, client CPU s, server CPU s, wall s)."""
-
-    def __init__(self, bench, seconds):
-        self.bench, self.seconds = bench, seconds
-
-    def sockbench(self, server, kind, conns, core):
-        args = {"short": ["--no-keepalive", "--closer", "server"], "open": ["-R", str(OPEN_RATE)]}.get(kind, [])
-        command = [self.bench, "load", f"http://127.0.0.1:{server.port}/health", "-c", str(conns), "-d", f"{self.seconds}s"]
-        out, *rest = run_client([*command, *args, "--quiet", "--json", "-"], server, core)
-        return json.loads(out[out.index("{"):])["totals"]["requests"], *rest
-
-    def wrk(self, server, kind, conns, core):
-        args = ["-H", "Connection: close"] if kind == "short" else []
-        command = ["wrk", "-t1", f"-c{conns}", f"-d{self.seconds}s", *args, f"http://127.0.0.1:{server.port}/health"]
-        out, *rest = run_client(command, server, core)
-        return int(re.search(r"(\d+) requests in", out).group(1)), *rest
-
-    def ab(self, server, kind, conns, core):
-        args = [] if kind == "short" else ["-k"]
-        command = ["ab", "-q", "-r", "-t", str(self.seconds), "-n", "100000000", "-c", str(conns), *args]
-        out, *rest = run_client([*command, f"http://127.0.0.1:{server.port}/health"], server, core)
-        return int(re.search(r"Complete requests:\s+(\d+)", out).group(1)), *rest
-
-    def h2load(self, server, _kind, conns, core):
-        command = ["h2load", "--h1", "-t1", f"-c{conns}", f"-D{self.seconds}", f"http://127.0.0.1:{server.port}/health"]
-        out, *rest = run_client(command, server, core)
-        return int(re.search(r"(\d+) succeeded", out).group(1)), *rest
-
-    def floor_of(self, folder, *more):
-        """A floor's client; short connections are closed by the server (-e)."""
-        def run(server, kind, conns, core):
-            args = {"short": ["-e"], "open": ["-q", str(OPEN_RATE), *more]}.get(kind, [])
-            command = [f"{folder}/floor_client", str(server.port), "-c", str(conns), "-d", str(self.seconds), *args]
-            out, *rest = run_client(command, server, core)
-            return int(re.search(r"done=(\d+)", out).group(1)), *rest
-        return run
-
-
-def first_seconds(bench, floor, servers):
-    """(who, part of the run, what gives its p99.9 in ms)."""
-    url = f"http://127.0.0.1:{servers['sockbench'].port}/health"
-
-    def sockbench(seconds, warmup, part):
-        command = [bench, "load", url, "-R", str(FIRST_RATE), "-c", str(FIRST_CONNS), "-d", f"{seconds}s", "--warmup", f"{warmup}s"]
-        out, *_ = run_client([*command, "--quiet", "--json", "-"], servers["sockbench"], CLIENT_CORE)
-        totals = json.loads(out[out.index("{"):])["totals"]
-        return part(totals)["latency_ms"]["p99_9"]
-
-    yield "sockbench", "first second", lambda: sockbench(1, 0, lambda totals: totals)
-    yield "sockbench", "after it", lambda: sockbench(3, 1, lambda totals: totals["steady"])
-
-    def of_floor(seconds):
-        command = [f"{floor}/floor_client", str(servers["sockbench"].port), "-c", str(FIRST_CONNS), "-q", str(FIRST_RATE), "-d", str(seconds)]
-        out, *_ = run_client(command, servers["sockbench"], CLIENT_CORE)
-        found = re.search(r"p99\.9=([\d.]+)", out)
-        return float(found.group(1)) if found else None
-
-    # Its connections are open before its clock starts. The pair of benches/peers keeps no latencies.
-    yield "floor", "first second", lambda: of_floor(1)
-    yield "floor", "three seconds", lambda: of_floor(3)
-
-
-def pairs(bench, floor, seconds):
-    """(who, how its ends lie on the cores, what gives their requests/s)."""
-    def client(port, conns, core, *more):
-        load = [bench, "load", f"http://127.0.0.1:{port}/health", "-c", str(conns), "-d", f"{seconds}s", *more, "--quiet", "--json", "-"]
-        return ["taskset", "-c", core, *load]
-
-    def floor_client(port, conns, core):
-        return ["taskset", "-c", core, f"{floor}/floor_client", str(port), "-c", str(conns), "-d", str(seconds)]
-
-    def sockbench_server(port, *more):
-        return [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000", *more]
-
-    def requests(out):
-        return json.loads(out[out.index("{"):])["totals"]["requests"] if "{" in out else int(re.search(r"done=(\d+)", out).group(1))
-
-    def rate(*ends):
-        """All pairs at once: each is a server's command and core, and what gives the client's command for a port."""
-        servers, children = [], []
-        try:
-            for command, core, _ in ends:
-                port = free_port()
-                servers.append(Server("a pair's server", command(port), port, core))
-            for server, (_, _, load) in zip(servers, ends):
-                children.append(subprocess.Popen(load(server.port), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True))
-            outs = [child.communicate(timeout=seconds + 30)[0] for child in children]
-        finally:
-            for server in servers:
-                server.stop()
-        return sum(map(requests, outs)) / seconds
-
-    everywhere, half = ",".join(map(str, CORES)), PAIRS_CONNS // 2
-    floor_server = lambda port: [f"{floor}/floor_server", str(port), "-m", "ka"]
-    yield "sockbench", "one pair, an end a core", lambda: rate(
-        (sockbench_server, SERVER_CORE, lambda port: client(port, PAIRS_CONNS, CLIENT_CORE)))
-    yield "sockbench", "2 threads, 2 event loops", lambda: rate(
-        (lambda port: sockbench_server(port, "--reactors", "2"), everywhere, lambda port: client(port, PAIRS_CONNS, everywhere, "--threads", "2")))
-    yield "sockbench", "the same with --pin auto on both sides", lambda: rate(
-        (lambda port: sockbench_server(port, "--reactors", "2", "--pin", "auto"), everywhere,
-         lambda port: client(port, PAIRS_CONNS, everywhere, "--threads", "2", "--pin", "auto")))
-    yield "sockbench", "two pairs, one a core", lambda: rate(
-        *((sockbench_server, core, lambda port, core=core: client(port, half, core)) for core in (SERVER_CORE, CLIENT_CORE)))
-    yield "floor", "one pair, an end a core", lambda: rate(
-        (floor_server, SERVER_CORE, lambda port: floor_client(port, PAIRS_CONNS, CLIENT_CORE)))
-    yield "floor", "two pairs, one a core", lambda: rate(
-        *((floor_server, core, lambda port, core=core: floor_client(port, half, core)) for core in (SERVER_CORE, CLIENT_CORE)))
-
-
-def nginx_conf(folder, port):
-    path = Path(folder) / f"nginx-{port}.conf"
-    path.write_text(
-        f"daemon off; master_process off; pid {folder}/nginx-{port}.pid; error_log {folder}/error.log crit;\n"
-        "events { worker_connections 20000; }\n"
-        "http { access_log off; keepalive_requests 1000000000; keepalive_timeout 75s; tcp_nodelay on; default_type application/json;\n"
-        f"  server {{ listen 127.0.0.1:{port} backlog=4096;\n"
-        "    location / { return 200 '{\"status\":\"healthy\"}\\n'; } } }\n"
-    )
-    return ["nginx", "-p", str(folder), "-c", str(path)]
-
-
+# Of each further kind, in the order of a round: what its figure is, its form, what it is compared with in the same round (None: nothing),
+# and how.
+RATIO = ("{:.3f}", lambda value, other: value / other)
+FURTHER = {
+    "small": ("ms or MiB", "{:,.2f}", None, None),
+    "idle": ("bytes an idle connection", "{:,.0f}", None, None),
+    "late": (f"p99 lateness, us, {of.LATE_CONNS} connections", "{:,.0f}", lambda who, how: (TIMED_FLOOR, how),
+             (f"more than the {TIMED_FLOOR}, us", "{:+,.0f}", lambda value, other: value - other)),
+    "ring": ("CPU us per connection, closed by the client", "{:.2f}", lambda who, how: ("sockbench", FRESH_PORTS),
+             ("of sockbench on fresh ports", *RATIO)),
+    "first": (f"p99.9 ms, {of.FIRST_RATE:,}/s over {of.FIRST_CONNS} connections", "{:.2f}", None, None),
+    "pairs": (f"requests/s, {of.PAIRS_CONNS} connections", "{:,.0f}", lambda who, how: (who, "one pair, an end a core"),
+              ("of the one pair", *RATIO)),
+    "floors": (f"CPU per request, part of the floor's at the same time, {of.FLOORS_CONNS} connections each", "{:.3f}", None, None),
+}
+ALL_KINDS = (*KINDS, *FURTHER)
 # What a client cannot do: a connection of its own for each request, a rate, or so many connections at once.
 CANNOT = {"short": {"h2load"}, "open": {"h2load", "ab", "wrk"}}
 CONNS_MOST = {"ab": 1000}
 FLOORS = ("floor", "floor in Rust")
-# Of the open loop: the floors send when they come by, up to a millisecond late; this one when a request is due.
-TIMED_FLOOR = "floor with a timerfd"
 
 
 def measurements(args, loads, servers):
@@ -259,7 +104,8 @@ def measure(args, loads, others, servers, done, keep):
     for number in range(args.rounds):
         measured = False
         for kind, ways in others.items():
-            for who, how, run in ways if number % 2 == 0 else reversed(ways):
+            # A single request comes before the connections of other clients, whose ports are then in TIME_WAIT.
+            for who, how, run in ways if number % 2 == 0 or kind == "small" else reversed(ways):
                 if (key := f"{number}/{kind}/{who}/{how}") not in done:
                     if time.monotonic() > until:
                         return False
@@ -326,63 +172,43 @@ def speeds(rows):
                    f"| {of_floor} | {rate:,.0f} |")
 
 
-def further(done, kind, head, base):
-    """The table of a further kind; with `base`, a way, ratios to it by round."""
+def further(done, kind):
+    """The table of a further kind."""
+    head, form, base, comparison = FURTHER[kind]
     ways = {}
     for key, value in done.items():
         parts = key.split("/")
-        if len(parts) == 4 and parts[1] == kind and value is not None:
+        if len(parts) == 4 and parts[1] == kind:
             ways.setdefault((parts[2], parts[3]), {})[parts[0]] = value
     if not ways:
         return
     yield ""
-    yield f"| who | how | {head} | lowest..highest |" + (" of the one pair | 90 % interval |" if base else "")
-    yield "|---|---|---|---|" + ("---|---|" if base else "")
+    yield f"| who | how | {head} | lowest..highest |" + (f" {comparison[0]} |" if base else "") + " 90 % interval |"
+    yield "|---|---|---|---|---|" + ("---|" if base else "")
     for (who, how), values in ways.items():
-        form = "{:,.0f}" if base else "{:.2f}"
         low, middle, high = (form.format(f(values.values())) for f in (min, statistics.median, max))
         line = f"| {who} | {how} | {middle} | {low}..{high} |"
+        # The interval is that of the last figure.
+        show, last = form, list(values.values())
         if base:
-            one = ways.get((who, base), {})
-            ratios = [v / one[n] for n, v in values.items() if n in one]
-            between = interval(ratios)
-            line += f" {statistics.median(ratios):.3f} | " + (f"{between[0]:.3f}..{between[1]:.3f} |" if between else "- |")
-        yield line
+            _, show, compare = comparison
+            one = ways.get(base(who, how), {})
+            last = [compare(v, one[n]) for n, v in values.items() if n in one]
+            line += f" {show.format(statistics.median(last))} |" if last else " - |"
+        between = interval(last)
+        yield line + (" {}..{} |".format(*map(show.format, between)) if between else " - |")
 
 
-def small(bench, port):
-    """What one request costs in time, and a client's memory."""
-    url = f"http://127.0.0.1:{port}"
-    for extra in ([], ["--no-observe"]):
-        took = []
-        for _ in range(25):
-            began = time.monotonic()
-            subprocess.run([bench, "load", f"{url}/health", "-n", "1", *extra], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            took.append((time.monotonic() - began) * 1e3)
-        yield (f"`{' '.join(['load -n 1', *extra])}`: {statistics.median(took):.1f} ms ({min(took):.1f}..{max(took):.1f}, {len(took)} runs).")
-    for endpoints in (1, 50):
-        mix = ",".join(f"/health?{n}=1" for n in range(endpoints))
-        most = []
-        for _ in range(3):
-            command = [bench, "load", url, "--mix", mix, "-c", "100", "-d", "2s", "--quiet", "--json", "-"]
-            child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            # ru_maxrss would count this script's own pages, which the child had before it became another program.
-            time.sleep(1.5)
-            status = Path(f"/proc/{child.pid}/status").read_text()
-            if child.wait(30):
-                sys.exit(f"speed.py: {' '.join(command)}: exit {child.returncode}")
-            most.append(int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024 / 1e6)
-        yield f"Memory of the client, 100 users, {endpoints} endpoint{'s' * (endpoints > 1)}: {statistics.median(most):.1f} MB ({min(most):.1f}..{max(most):.1f}, 3 runs)."
-
-
-def put_between(path, lines):
-    """Replaces what stands between the two marks of a file."""
+def around(path):
+    """What stands before and after the place for the result in a file, with its two marks."""
     begin, end = "<!-- speed.py -->\n", "<!-- end of speed.py -->\n"
-    text = path.read_text()
-    if text.count(begin) != 1 or text.count(end) != 1:
-        sys.exit(f"speed.py: {path}: not one line {begin.strip()} and one line {end.strip()}")
-    head, tail = text.split(begin)[0], text.split(end)[1]
-    path.write_text(head + begin + "\n".join(lines) + "\n" + end + tail)
+    try:
+        text = path.read_text()
+    except OSError as error:
+        sys.exit(f"speed.py: --write: {path}: {error.strerror}")
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        sys.exit(f"speed.py: --write: {path}: needs one line {begin.strip()} and after it one line {end.strip()}: nothing was measured")
+    return text.split(begin)[0] + begin, end + text.split(end)[1]
 
 
 def peers_folder():
@@ -408,10 +234,16 @@ def main():
     parser.add_argument("--write")
     args = parser.parse_args()
     asked = args.peers.split(",")
-    if unknown := [kind for kind in args.kinds.split(",") if kind not in ALL_KINDS]:
+    kinds = args.kinds.split(",")
+    if unknown := [kind for kind in kinds if kind not in ALL_KINDS]:
         sys.exit(f"speed.py: --kinds: {', '.join(unknown)}: not one of {', '.join(ALL_KINDS)}")
     if unknown := [name for name in asked if name not in PEERS]:
         sys.exit(f"speed.py: --peers: {', '.join(unknown)}: not one of {', '.join(PEERS)}")
+    if args.write:
+        around(Path(args.write))
+    limit, _ = million.raise_nofile()
+    if (most := max(map(int, args.conns.split(",")))) > limit - million.BESIDE:
+        sys.exit(f"speed.py: --conns: {most:,}: a process may open {limit:,} descriptors here")
     if not args.bench:
         subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
     bench = args.bench or str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/sockbench")
@@ -421,6 +253,9 @@ def main():
         floors["floor in Rust"] = built
     missing = [name for name in asked if name != "hyper" and not shutil.which(name)]
     peers = [name for name in asked if name not in missing]
+    if "ring" in kinds and subprocess.run([bench, "sandbox", "--", "true"], stderr=subprocess.DEVNULL).returncode:
+        kinds.remove("ring")
+        missing.append("ring (no private network namespace here)")
     state = Path(args.state) if args.state else None
     done = json.loads(state.read_text()) if state and state.is_file() else {}
 
@@ -433,27 +268,34 @@ def main():
         servers = {}
 
         def serve(name, command_at):
-            port = free_port()
+            port = of.free_port()
             servers[name] = Server(name, command_at(port), port)
 
         try:
             serve("sockbench", lambda port: [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000", "--max-conns", "19900"])
             if "nginx" in peers:
-                serve("nginx", lambda port: nginx_conf(folder, port))
+                serve("nginx", lambda port: of.nginx_conf(folder, port))
             if "hyper" in peers:
                 serve("hyper", lambda port: [f"{built}/hyper_server", str(port)])
             for name, where in floors.items():
                 serve(name, lambda port, where=where: [f"{where}/floor_server", str(port), "-m", "ka"])
                 serve(f"{name}, closing", lambda port, where=where: [f"{where}/floor_server", str(port), "-m", "sclose"])
-            clients = Clients(bench, args.seconds)
+            clients = of.Clients(bench, args.seconds)
             loads = {"sockbench": clients.sockbench}
             loads |= {name: getattr(clients, name) for name in ("wrk", "ab", "h2load") if name in peers}
             loads |= {name: clients.floor_of(where) for name, where in floors.items()}
             loads[TIMED_FLOOR] = clients.floor_of(built, "-t")
-            # First: thousands of ports in TIME_WAIT would make each look at the kernel's tables longer.
-            notes = list(small(bench, servers["sockbench"].port))
-            others = {"first": list(first_seconds(bench, floors["floor"], servers)), "pairs": list(pairs(bench, floors["floor"], args.seconds))}
-            others = {kind: ways for kind, ways in others.items() if kind in args.kinds.split(",")}
+            own, floor, nginx = servers["sockbench"], floors["floor"], "nginx" in peers
+            others = {
+                "small": of.small(bench, floor, own, "wrk" in peers),
+                "idle": of.idle(bench, folder, nginx, limit),
+                "late": of.late(bench, built, own, args.seconds),
+                "ring": of.ring(bench, floor),
+                "first": of.first_seconds(bench, floor, servers),
+                "pairs": of.pairs(bench, floor, args.seconds),
+                "floors": of.floors(floor, built, args.seconds) if args.floor else (),
+            }
+            others = {kind: list(ways) for kind, ways in others.items() if kind in kinds}
             complete = measure(args, loads, others, servers, done, keep)
         finally:
             for server in servers.values():
@@ -464,8 +306,7 @@ def main():
     control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     speed = table(done)
     lines = [*(speeds(speed) if speed else ()),
-             *further(done, "first", f"p99.9 ms, {FIRST_RATE:,}/s over {FIRST_CONNS} connections", None),
-             *further(done, "pairs", f"requests/s, {PAIRS_CONNS} connections", "one pair, an end a core"), "", *notes, "",
+             *(line for kind in FURTHER for line in further(done, kind)), "",
              f"{args.rounds} alternating rounds of {args.seconds} s, {time.strftime('%Y-%m-%d')}, Linux {os.uname().release}, {len(CORES)} cores, "
              f"{control}; servers driven by {'wrk' if 'wrk' in loads else 'sockbench'}; canary "
              + (f"{min(canaries.values()):,.0f} to {max(canaries.values()):,.0f}/s, rounds below 85 % of the best: "
@@ -473,10 +314,12 @@ def main():
     if not complete:
         lines.append(f"The time of {args.minutes:g} min was over: {len(canaries)} rounds are whole" + (f"; --state {state} goes on." if state else "."))
     if missing:
-        lines.append(f"Not installed, so not measured: {', '.join(missing)}.")
+        lines.append(f"Not there, so not measured: {', '.join(missing)}.")
     print("\n".join(lines))
     if args.write:
-        put_between(Path(args.write), lines)
+        # Read again: it may have changed meanwhile.
+        before, after = around(Path(args.write))
+        Path(args.write).write_text(before + "\n".join(lines) + "\n" + after)
     if args.json:
         document = {"measurements": done, "weak_rounds": weak, "complete": complete}
         Path(args.json).write_text(json.dumps(document, indent=1) + "\n")

@@ -4,7 +4,8 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
-use rustix::event::epoll::{self, Event, EventData, EventFlags};
+pub use rustix::event::epoll::Event;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Result;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use rustix::time::{
@@ -58,36 +59,77 @@ pub fn send(fd: &OwnedFd, bytes: &[u8]) -> Result<usize> {
     rustix::io::write(fd, bytes)
 }
 
-/// An epoll instance with its list of events.
-pub struct Poll {
-    epoll: OwnedFd,
-    events: Vec<Event>,
+/// The token of an event, and whether its descriptor can be written to.
+pub fn of(event: &Event) -> (u64, bool) {
+    (event.data.u64(), { event.flags }.contains(EventFlags::OUT))
 }
+
+/// Room for the events of one [`Poll::wait`].
+pub fn events() -> Vec<Event> {
+    Vec::with_capacity(EVENTS)
+}
+
+/// An epoll instance.
+pub struct Poll(OwnedFd);
 
 impl Poll {
     /// epoll_create1(2).
     pub fn new() -> Result<Self> {
-        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, events: Vec::with_capacity(EVENTS) })
+        epoll::create(epoll::CreateFlags::CLOEXEC).map(Self)
     }
 
     /// Reports `fd` as `token` when it can be read, and when it can be written to where `writable`.
     pub fn add(&self, fd: &OwnedFd, token: u64, writable: bool) -> Result<()> {
         let flags = if writable { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
-        epoll::add(&self.epoll, fd, EventData::new_u64(token), flags)
+        epoll::add(&self.0, fd, EventData::new_u64(token), flags)
     }
 
     /// From now on only when it can be read.
     pub fn reads_only(&self, fd: &OwnedFd, token: u64) -> Result<()> {
-        epoll::modify(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN)
+        epoll::modify(&self.0, fd, EventData::new_u64(token), EventFlags::IN)
     }
 
-    /// Waits for `ms` at most, for ever where there are none; token and whether it can be written to.
-    pub fn wait(&mut self, ms: Option<i64>, tokens: &mut Vec<(u64, bool)>) {
+    /// Waits for `ms` at most, for ever where there are none; puts what happened in place of `events`.
+    pub fn wait(&self, ms: Option<i64>, events: &mut Vec<Event>) {
         let timeout = ms.map(|ms| Timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 });
-        self.events.clear();
-        tokens.clear();
-        if epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), timeout.as_ref()).is_ok() {
-            tokens.extend(self.events.iter().map(|e| (e.data.u64(), { e.flags }.contains(EventFlags::OUT))));
+        events.clear();
+        // An interrupted wait has no events.
+        let _ = epoll::wait(&self.0, rustix::buffer::spare_capacity(events), timeout.as_ref());
+    }
+}
+
+/// Times in microseconds, each with an error of less than 1/256.
+pub struct Histogram {
+    counts: Vec<u64>,
+    count: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; 32768], count: 0 }
+    }
+}
+
+impl Histogram {
+    /// A time in seconds.
+    pub fn record(&mut self, seconds: f64) {
+        let us = (seconds * 1e6) as u64;
+        let bits = us.checked_ilog2().unwrap_or(0).saturating_sub(8);
+        let at = (bits as usize * 256 + (us >> bits) as usize).min(self.counts.len() - 1);
+        self.counts[at] += 1;
+        self.count += 1;
+    }
+
+    /// The time below which `share` of all lie, in microseconds.
+    pub fn quantile_us(&self, share: f64) -> u64 {
+        let (wanted, mut below) = ((self.count as f64 * share) as u64, 0);
+        for (at, count) in self.counts.iter().enumerate() {
+            below += count;
+            if below > wanted {
+                let bits = (at / 256).saturating_sub(1);
+                return ((at - bits * 256) as u64) << bits;
+            }
         }
+        0
     }
 }

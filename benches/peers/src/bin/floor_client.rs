@@ -1,10 +1,11 @@
 //! A bare epoll client of 127.0.0.1. The length of an answer is learned from the first one; nothing is parsed after that.
 //!
-//! usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE [-t]]
+//! usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e|-n] [-q RATE [-t]]
 //!   -e  a connection for each request, which the server closes
+//!   -n  the same, which this client closes
 //!   -q  an open loop of so many requests a second over kept connections: what is due is sent when the loop comes by, up to
-//!       a millisecond late
-//!   -t  with a timerfd, which wakes it up for each request
+//!       a millisecond late; latencies are from the time at which a request was due
+//!   -t  with a timerfd, which wakes it up for each request; prints how late they were sent, whatever they waited for
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::connect;
-use sockbench_peers::{Poll, loopback, now, receive, send, set, socket, timer};
+use sockbench_peers::{Histogram, Poll, events, loopback, now, of, receive, send, set, socket, timer};
 
 /// The token of the timer.
 const TIMER: u64 = u64::MAX;
@@ -33,6 +34,8 @@ struct Connection {
     got: usize,
     /// its request waits until it can be written to
     unsent: bool,
+    /// when its request was due
+    due: f64,
 }
 
 impl Client {
@@ -45,7 +48,7 @@ impl Client {
         }
         let unsent = self.short && send(&fd, &self.request).is_err();
         self.poll.add(&fd, slot as u64, unsent)?;
-        Ok(Connection { fd: Some(fd), got: 0, unsent })
+        Ok(Connection { fd: Some(fd), unsent, ..Connection::default() })
     }
 }
 
@@ -74,16 +77,18 @@ fn learn_length(port: u16, request: &[u8]) -> Result<usize, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |flag: &str| args.iter().position(|a| a == flag).and_then(|at| args.get(at + 1));
-    let port: u16 = args.first().ok_or("usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e] [-q RATE [-t]]")?.parse()?;
+    let port: u16 = args.first().ok_or("usage: floor_client PORT -c CONNECTIONS -d SECONDS [-e|-n] [-q RATE [-t]]")?.parse()?;
     let count: usize = value("-c").map_or(Ok(100), |v| v.parse())?;
     let seconds: f64 = value("-d").map_or(Ok(5.0), |v| v.parse())?;
     let rate: f64 = value("-q").map_or(Ok(0.0), |v| v.parse())?;
-    let short = args.iter().any(|a| a == "-e");
-    let timer = if args.iter().any(|a| a == "-t") { Some(timer()?) } else { None };
+    let has = |flag: &str| args.iter().any(|a| a == flag);
+    let closes = has("-n");
+    let short = closes || has("-e");
+    let timer = if has("-t") { Some(timer()?) } else { None };
     let request = format!("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").into_bytes();
     let whole = learn_length(port, &request)?;
 
-    let mut client = Client { poll: Poll::new()?, port, request, short };
+    let client = Client { poll: Poll::new()?, port, request, short };
     let mut all = (0..count).map(|slot| client.dial(slot)).collect::<Result<Vec<_>, _>>()?;
     if !short {
         std::thread::sleep(Duration::from_millis(200));
@@ -101,20 +106,25 @@ fn main() -> Result<(), Box<dyn Error>> {
             send(connection.fd.as_ref().ok_or("not open")?, &client.request)?;
         }
     }
-    let (mut buffer, mut tokens) = (vec![0; 65536], Vec::new());
+    let (mut buffer, mut events) = (vec![0; 65536], events());
+    let (mut latency, mut lateness) = (Histogram::default(), Histogram::default());
     loop {
         if rate > 0.0 {
             let t = now();
-            if t >= end {
+            // What was due is answered; for so long.
+            if t >= end && (waiting.is_empty() && free.len() == count || t > end + 5.0) {
                 break;
             }
-            while due <= t {
+            while due <= t && due < end {
                 waiting.push_back(due);
                 due += 1.0 / rate;
             }
             while !waiting.is_empty() {
                 let Some(slot) = free.pop() else { break };
-                waiting.pop_front();
+                all[slot].due = waiting.pop_front().unwrap_or(t);
+                if timer.is_some() {
+                    lateness.record(now() - all[slot].due);
+                }
                 send(all[slot].fd.as_ref().ok_or("not open")?, &client.request)?;
             }
         } else {
@@ -128,8 +138,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             set(timer, due - now())?;
             timer_at = due;
         }
-        client.poll.wait(Some(if rate > 0.0 && timer.is_none() { 1 } else { 10 }), &mut tokens);
-        for &(token, writable) in &tokens {
+        client.poll.wait(Some(if rate > 0.0 && timer.is_none() { 1 } else { 10 }), &mut events);
+        for event in &events {
+            let (token, writable) = of(event);
             if token == TIMER {
                 continue;
             }
@@ -146,12 +157,16 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Err(Errno::AGAIN) => {}
                 Ok(n) if n > 0 => {
                     connection.got += n;
-                    if connection.got < whole || short {
+                    if connection.got < whole || short && !closes {
                         continue;
                     }
                     connection.got = 0;
                     done += 1;
-                    if rate > 0.0 {
+                    if closes {
+                        connection.fd = None;
+                        all[slot] = client.dial(slot)?;
+                    } else if rate > 0.0 {
+                        latency.record(now() - connection.due);
                         free.push(slot);
                     } else {
                         send(fd, &client.request)?;
@@ -169,6 +184,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let took = now() - began;
-    println!("done={done} rps={:.0}", done as f64 / took);
+    print!("done={done} rps={:.0}", done as f64 / took);
+    if rate > 0.0 {
+        print!(" lat_ms");
+        for (name, share) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            print!(" {name}={:.3}", latency.quantile_us(share) as f64 / 1e3);
+        }
+    }
+    if timer.is_some() {
+        print!(" late_us p50={} p99={}", lateness.quantile_us(0.5), lateness.quantile_us(0.99));
+    }
+    println!();
     Ok(())
 }

@@ -1,36 +1,40 @@
 //! A bare epoll server on 127.0.0.1: one fixed answer for each read, whatever was read.
 //!
-//! usage: floor_server PORT [-m ka|sclose]   sclose: every answer ends its connection
+//! usage: floor_server PORT [-m ka|sclose|cclose]
+//!   sclose  every answer ends its connection, which this server closes
+//!   cclose  every answer ends its connection, which the client closes
 
 use std::error::Error;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{SocketFlags, accept_with, bind, listen, sockopt};
-use sockbench_peers::{Poll, loopback, receive, send, socket};
+use sockbench_peers::{Poll, events, loopback, of, receive, send, socket};
 
 const LISTENER: u64 = u64::MAX;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let port = args.first().ok_or("usage: floor_server PORT [-m ka|sclose]")?.parse()?;
-    let closes = args.ends_with(&["-m".into(), "sclose".into()]);
+    let port = args.first().ok_or("usage: floor_server PORT [-m ka|sclose|cclose]")?.parse()?;
+    let mode = args.get(2).map_or("ka", String::as_str);
+    let closes = mode == "sclose";
     let answer = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{}Content-Length: 64\r\n\r\n{}",
-        if closes { "Connection: close\r\n" } else { "" },
+        if mode == "ka" { "" } else { "Connection: close\r\n" },
         "x".repeat(64)
     );
     let listener = socket(true)?;
     sockopt::set_socket_reuseaddr(&listener, true)?;
     bind(&listener, &loopback(port))?;
     listen(&listener, 65535)?;
-    let mut poll = Poll::new()?;
+    let poll = Poll::new()?;
     poll.add(&listener, LISTENER, false)?;
     let mut open: Vec<Option<OwnedFd>> = Vec::new();
     let mut vacant: Vec<usize> = Vec::new();
-    let (mut buffer, mut tokens) = (vec![0; 65536], Vec::new());
+    let (mut buffer, mut events) = (vec![0; 65536], events());
     loop {
-        poll.wait(None, &mut tokens);
-        for &(token, _) in &tokens {
+        poll.wait(None, &mut events);
+        for event in &events {
+            let (token, _) = of(event);
             if token == LISTENER {
                 for _ in 0..64 {
                     let Ok(fd) = accept_with(&listener, SocketFlags::NONBLOCK) else { break };
