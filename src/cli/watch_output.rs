@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::explain::{Heard, Known, TextReader};
 use crate::model::explanation::Os;
 use crate::sys::command::{self, Event, Signals, Stream};
+use crate::sys::thread;
 
 /// Bytes that are passed on at once.
 const PIECE: usize = 64 * 1024;
@@ -107,10 +108,11 @@ impl Ours {
             if from.is_terminal() {
                 passing.terminals.push((from.try_clone()?, kind));
             }
-            std::thread::Builder::new().name("watch-output".into()).spawn(move || {
+            let work = move || {
                 pass(from, &to, &over, &shared);
                 drop(end);
-            })?;
+            };
+            thread::start("watch-output", Box::new(work))?;
             passing.readers.push(reader);
             passing.ends.push(is_ended);
             passing.running.push(running);

@@ -28,6 +28,7 @@ use crate::study::measured::{self, Watch};
 use crate::sys::clock::{self, Clock};
 use crate::sys::first_thread::FirstThread;
 use crate::sys::signals::StopFlag;
+use crate::sys::thread;
 use link::{Link, News, Run};
 
 mod link;
@@ -75,11 +76,11 @@ fn run_on(args: &Args, stop: &StopFlag, first: &FirstThread) -> Result<u8, Exit>
     let cut_at = Arc::new(AtomicU64::new(Stamp::NEVER.0));
     super::tell_line(&format!("looking for Locust's master at {host}:{port}"));
     let link = Link::new((host.clone(), port), clock, stop.clone(), orders, of_runs, Arc::clone(&cut_at));
-    let link = std::thread::Builder::new().name("locust-link".into()).spawn(move || link.run());
+    let link = thread::giving("locust-link", move || link.run());
     let link = link.map_err(|e| Exit::environment(format!("start a thread: {e}")))?;
     let mut worker = Tests { args, stop, first, clock, cut_at, news, unwritten: Written::default() };
     worker.run(&tests);
-    let leave = link.join().map_err(|_| Exit::environment("the thread that speaks with the master has died"))?;
+    let leave = link.join().ok_or_else(|| Exit::environment("the thread that speaks with the master has died"))?;
     let code = match leave {
         Leave::Quit => Ok(0),
         Leave::Signal => Ok(128 + stop.signal().unwrap_or(15) as u8),

@@ -14,6 +14,7 @@ use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::socket::connect_any;
+use crate::sys::thread;
 
 /// A connect, a write or the answer of a delivery takes no longer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,7 +50,7 @@ impl Collector {
         let (done, delivered) = channel();
         let delivery =
             Delivery { addrs, authority, path, connection: None, course: Course::default(), so_far: Delivered::default() };
-        std::thread::Builder::new().name("live-otlp".into()).spawn(move || done.send(delivery.deliver(&receive)))?;
+        thread::start("live-otlp", Box::new(move || drop(done.send(delivery.deliver(&receive)))))?;
         Ok(Self { updates, delivered })
     }
 

@@ -16,6 +16,7 @@ use crate::model::limits::ACCEPT_PAUSE;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
 use crate::sys::listen::{ListenSpec, is_of_one_connection, listen};
+use crate::sys::thread;
 
 /// Clients at once. A further one takes the place of one that has not asked yet, or is closed at once.
 const CLIENTS: usize = 16;
@@ -70,7 +71,7 @@ impl Door {
         let waker = Arc::new(Waker::new(serving.poll.registry(), WAKER)?);
         let (send, receive) = channel();
         let feed = move |course: &mut Course| feed(&receive, course);
-        let thread = std::thread::Builder::new().name("live-page".into()).spawn(move || serving.serve(feed))?;
+        let thread = thread::start("live-page", Box::new(move || serving.serve(feed)))?;
         Ok(Page { updates: Some(send), waker, thread: Some(thread) })
     }
 

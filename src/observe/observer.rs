@@ -3,7 +3,6 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::baseline::Baseline;
@@ -22,6 +21,7 @@ use crate::sys::clock::Clock;
 use crate::sys::host::HostMeter;
 use crate::sys::process::ProcessEnd;
 use crate::sys::sock_diag::Family;
+use crate::sys::thread::Giving;
 use crate::sys::{owner, proc_net, process, socket, thread};
 
 /// Between two cheap looks.
@@ -62,7 +62,7 @@ impl ObservePlan {
 pub struct Observer {
     live: Arc<Mutex<LivePorts>>,
     stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<Observation>>,
+    thread: Option<Giving<Observation>>,
     plan: ObservePlan,
 }
 
@@ -78,16 +78,14 @@ impl Observer {
         let (stop, stopped) = channel();
         let (ready, is_ready) = channel::<()>();
         let (ours, given) = (Arc::clone(&live), plan.clone());
-        let thread = std::thread::Builder::new()
-            .name(THREAD_NAME.into())
-            .spawn(move || {
-                // Connections that take every descriptor must not leave the observer without. Where the kernel refuses, the
-                // facts that then cannot be read say so.
-                let _ = thread::own_descriptor_table();
-                drop(ready);
-                Watcher::start(given, clock, ours).watch(&stopped)
-            })
-            .ok();
+        let thread = thread::giving(THREAD_NAME, move || {
+            // Connections that take every descriptor must not leave the observer without. Where the kernel refuses, the
+            // facts that then cannot be read say so.
+            let _ = thread::own_descriptor_table();
+            drop(ready);
+            Watcher::start(given, clock, ours).watch(&stopped)
+        })
+        .ok();
         // No connection of the load may be closed while the table is copied: the copy would keep it open.
         let _ = is_ready.recv();
         Self { live, stop: Some(stop), thread, plan }
@@ -101,7 +99,7 @@ impl Observer {
     /// Takes a last look and gives all that was seen.
     pub fn stop(mut self) -> Observation {
         self.stop = None;
-        let observed = self.thread.take().and_then(|t| t.join().ok());
+        let observed = self.thread.take().and_then(Giving::join);
         observed.unwrap_or_else(|| Observation::nothing(&self.plan.baseline, "the observer's thread could not run"))
     }
 }

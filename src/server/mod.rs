@@ -248,12 +248,12 @@ impl Server {
 fn on_threads(reactors: Vec<Reactor>) -> io::Result<()> {
     let mut threads = Vec::new();
     for (i, reactor) in reactors.into_iter().enumerate() {
-        threads.push(std::thread::Builder::new().name(format!("reactor-{i}")).spawn(move || reactor.run())?);
+        threads.push(thread::giving(&format!("reactor-{i}"), move || reactor.run())?);
     }
     // All of them end, also where one has failed.
     let mut result = Ok(());
     for thread in threads {
-        result = result.and(thread.join().unwrap_or_else(|_| Err(panicked())));
+        result = result.and(thread.join().unwrap_or_else(|| Err(panicked())));
     }
     result
 }

@@ -18,6 +18,31 @@ pub fn start(name: &str, work: Work) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.into()).spawn(work)
 }
 
+/// A thread that gives something when it ends.
+#[derive(Debug)]
+pub struct Giving<T> {
+    thread: JoinHandle<()>,
+    given: Arc<OnceLock<T>>,
+}
+
+/// Starts a thread of this name for what `work` gives.
+///
+/// Errors: EAGAIN.
+pub fn giving<T: Send + Sync + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<Giving<T>> {
+    let given = Arc::new(OnceLock::new());
+    let give = Arc::clone(&given);
+    let thread = start(name, Box::new(move || drop(give.set(work()))))?;
+    Ok(Giving { thread, given })
+}
+
+impl<T> Giving<T> {
+    /// Waits for its end. None: it panicked.
+    pub fn join(self) -> Option<T> {
+        self.thread.join().ok()?;
+        Arc::into_inner(self.given)?.into_inner()
+    }
+}
+
 /// Numbers of the cores this process may run on; empty when the machine does not say.
 pub fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().iter().map(|c| c.id).collect()
@@ -83,13 +108,13 @@ pub(super) fn keep_copies(kept: &[RawFd]) -> nix::Result<()> {
 ///
 /// What `next` gives, and whether there are two tables (EPERM in a container that forbids it, ENOMEM). Errors: no thread could be
 /// started.
-pub fn split_descriptor_table<T: Send + 'static>(
+pub fn split_descriptor_table<T: Send + Sync + 'static>(
     ours: Vec<RawFd>,
     next: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<(T, nix::Result<()>)> {
     let split = Arc::new(OnceLock::new());
     let waits = Arc::clone(&split);
-    let other = std::thread::Builder::new().name("descriptors".into()).spawn(move || {
+    let other = giving("descriptors", move || {
         if *waits.wait() {
             close_all(ours);
         }
@@ -98,7 +123,7 @@ pub fn split_descriptor_table<T: Send + 'static>(
     let result = nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES);
     let _ = split.set(result.is_ok());
     // Until `ours` are closed there, a listener would go on listening after its owner has closed it.
-    let given = other.join().map_err(|_| io::Error::other("a thread panicked"))?;
+    let given = other.join().ok_or_else(|| io::Error::other("a thread panicked"))?;
     Ok((given, result))
 }
 

@@ -255,6 +255,7 @@ impl Worker<'_> {
     }
 
     /// What a read of `slot` gave, which was over at `now`. Whether there may be more.
+    #[inline]
     pub(super) fn on_received(&mut self, slot: u32, received: io::Result<usize>, now: Stamp, read_closed: bool) -> bool {
         let s = &mut self.slots[slot as usize];
         let generation = s.generation;
