@@ -15,7 +15,8 @@ Rows of the first table: kept connections, a connection a request which the serv
   ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
   first  p99.9 in the first second of an open loop of 100,000 requests/s and after it
   pairs  the rate of two threads against two event loops beside that of one pair
-  floors with --floor: CPU per request of the pair of benches/peers as a part of the other's, both at once on the same two cores
+  beside CPU per request as a part of the floor's that runs at the same time on the same core: what disturbs one disturbs the other,
+         so these ratios lie closest together. With --floor also the pair of benches/peers beside the other one
 Each ratio and each difference is of one round, to the floor (or what the table names) of that round. The 90 % interval is that of
 the median, by order statistics, which takes five rounds or more. The further kinds are on two cores whatever --cores says.
 
@@ -24,7 +25,7 @@ usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KI
                         [--json FILE] [--write FILE]
   --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000;
                 runs with more than 10,000 take 12 s at least, since opening them takes up to 5 [default: 100]
-  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, floors: only these [default: all]
+  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, beside: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
@@ -67,7 +68,7 @@ FURTHER = {
     "first": (f"p99.9 ms, {of.FIRST_RATE:,}/s over {of.FIRST_CONNS} connections", "{:.2f}", None, None),
     "pairs": (f"requests/s, {of.PAIRS_CONNS} connections", "{:,.0f}", lambda who, how: (who, "one pair, an end a core"),
               ("of the one pair", *RATIO)),
-    "floors": (f"CPU per request, part of the floor's at the same time, {of.FLOORS_CONNS} connections each", "{:.3f}", None, None),
+    "beside": ("CPU per request, part of the floor's at the same time", "{:.3f}", None, None),
 }
 ALL_KINDS = (*KINDS, *FURTHER)
 # What a client cannot do: a connection of its own for each request, a rate, or so many connections at once.
@@ -293,7 +294,7 @@ def main():
                 "ring": of.ring(bench, floor),
                 "first": of.first_seconds(bench, floor, servers),
                 "pairs": of.pairs(bench, floor, args.seconds),
-                "floors": of.floors(floor, built, args.seconds) if args.floor else (),
+                "beside": of.beside(floor, built, bench, folder, peers, args.seconds),
             }
             others = {kind: list(ways) for kind, ways in others.items() if kind in kinds}
             complete = measure(args, loads, others, servers, done, keep)

@@ -27,8 +27,8 @@ MANY_CONNS, MANY_S = 10_000, 12
 FIRST_RATE, FIRST_CONNS = 100_000, 500
 # Connections of all pairs together.
 PAIRS_CONNS = 100
-# Connections of each of two floors that run at once.
-FLOORS_CONNS = 50
+# Connections of each of two programs that run at once; of the two floors.
+BESIDE_CONNS, RUST_CONNS = (1, 50, 500), 50
 # Rates of the open loop whose lateness is looked at, and its connections.
 LATE_RATES, LATE_CONNS = (30_000, 60_000), 100
 # Idle connections of one server, where the limit of descriptors allows them, and how many are opened a second.
@@ -334,32 +334,63 @@ def inside(asked):
     print(json.dumps(took))
 
 
-def floors(theirs, ours, seconds):
-    """(who, which end and kind, what gives its CPU per request as a part of the other pair's). Both at once on the same core, so that
-    what disturbs one disturbs the other."""
-    def part(what, mode, more):
+def beside(floor, built, bench, folder, peers, seconds):
+    """(who, which end and kind, what gives its CPU per request as a part of the floor's). Both at once on the same core, so that what
+    disturbs one disturbs the other. The other ends are floors."""
+    def floor_server(where, mode="ka"):
+        return lambda port: [f"{where}/floor_server", str(port), "-m", mode]
+
+    def floor_client(where, conns, *more):
+        return lambda port: [f"{where}/floor_client", str(port), "-c", str(conns), "-d", str(seconds), *more]
+
+    def sockbench(conns):
+        return lambda port: [bench, "load", f"http://127.0.0.1:{port}/health", "-c", str(conns), "-d", f"{seconds}s", "--quiet", "--json", "-"]
+
+    def requests(out):
+        if "{" in out:
+            return json.loads(out[out.index("{"):])["totals"]["requests"]
+        return int(re.search(r"done=(\d+)|(\d+) requests in", out).group(1, 2)[" requests in" in out])
+
+    def part(what, pairs):
+        """Of two pairs (the server's command for a port, the client's) what the first takes, as a part of the second."""
         servers, children, spent = [], [], []
         try:
-            for folder in (theirs, ours if what == "server" else theirs):
+            for server, _ in pairs:
                 port = free_port()
-                servers.append(Server("a floor", [f"{folder}/floor_server", str(port), "-m", mode], port))
+                servers.append(Server("one of two", server(port), port))
             before = [cpu_s(server.process.pid) for server in servers]
-            for folder, server in zip((theirs, ours if what == "client" else theirs), servers):
-                command = [f"{folder}/floor_client", str(server.port), "-c", str(FLOORS_CONNS), "-d", str(seconds), *more]
-                children.append(start_client(command, CLIENT_CORE))
+            for (_, client), server in zip(pairs, servers):
+                children.append(start_client(client(server.port), CLIENT_CORE))
             for child, server, used in zip(children, servers, before):
                 out, cpu = finish(child)
-                cpu = cpu if what == "client" else cpu_s(server.process.pid) - used
-                spent.append(cpu / int(re.search(r"done=(\d+)", out).group(1)))
+                spent.append((cpu if what == "client" else cpu_s(server.process.pid) - used) / requests(out))
         finally:
             for server in servers:
                 server.stop()
-        return spent[1] / spent[0]
+        return spent[0] / spent[1]
 
-    ways = {"kept": ("ka", ()), "a connection a request": ("sclose", ("-e",)), f"open loop, {OPEN_RATE:,} requests a second": ("ka", ("-q", str(OPEN_RATE)))}
-    for kind, (mode, more) in ways.items():
-        for what in ("server", "client"):
-            yield "floor in Rust", f"{what}, {kind}", lambda what=what, mode=mode, more=more: part(what, mode, more)
+    def rows():
+        for conns in BESIDE_CONNS:
+            pair = (floor_server(floor), floor_client(floor, conns))
+            how = f"kept, {conns:,} connections"
+            yield "sockbench", "server", how, (lambda port: [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000"], pair[1]), pair
+            if "nginx" in peers:
+                yield "nginx", "server", how, (lambda port: nginx_conf(folder, port), pair[1]), pair
+            yield "sockbench", "client", how, (pair[0], sockbench(conns)), pair
+            if "wrk" in peers:
+                wrk = lambda port, conns=conns: ["wrk", "-t1", f"-c{conns}", f"-d{seconds}s", f"http://127.0.0.1:{port}/health"]
+                yield "wrk", "client", how, (pair[0], wrk), pair
+        if floor == built:
+            return
+        ways = {"kept": ("ka", ()), "a connection a request": ("sclose", ("-e",)), f"open loop, {OPEN_RATE:,} requests a second": ("ka", ("-q", str(OPEN_RATE)))}
+        for kind, (mode, more) in ways.items():
+            pair = (floor_server(floor, mode), floor_client(floor, RUST_CONNS, *more))
+            how = f"{kind}, {RUST_CONNS} connections"
+            yield "floor in Rust", "server", how, (floor_server(built, mode), pair[1]), pair
+            yield "floor in Rust", "client", how, (pair[0], floor_client(built, RUST_CONNS, *more)), pair
+
+    for who, what, how, mine, pair in rows():
+        yield who, f"{what}, {how}", lambda what=what, mine=mine, pair=pair: part(what, (mine, pair))
 
 
 def nginx_conf(folder, port):
