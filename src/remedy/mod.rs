@@ -27,7 +27,7 @@ pub(crate) mod target;
 
 pub(crate) use command::{load_after_sysctl, load_with, study};
 pub(crate) use flags::quoted;
-pub(crate) use ports::{for_search, keep_alive, longer_idle, target_keeps};
+pub(crate) use ports::{for_kept_search, for_search, keep_alive, longer_idle, target_keeps};
 pub(crate) use ports_range::free_of;
 pub(crate) use promise::{PACE_SHARE, room_for};
 

@@ -48,6 +48,14 @@ pub fn for_search(at: &Situation<'_>) -> Vec<Remedy> {
     with_a_look(all.into_iter().flatten().collect(), at)
 }
 
+/// The same where connections are kept, so that no port comes back.
+pub fn for_kept_search(at: &Situation<'_>) -> Vec<Remedy> {
+    let says = |remedy: Option<Remedy>, expected: &str| remedy.map(|remedy| Remedy { expected: expected.into(), ..remedy });
+    let sources = says(source_ips(at), "each address has ports of its own: less than half of them in use");
+    let ring = says(ring(at), "each connection takes the next port of the ring: the kernel searches none");
+    with_a_look([sources, ring].into_iter().flatten().collect(), at)
+}
+
 /// Where little is left to change, other programs use the ports: then look which.
 fn with_a_look(mut remedies: Vec<Remedy>, at: &Situation<'_>) -> Vec<Remedy> {
     if remedies.len() < 2 {

@@ -125,13 +125,16 @@ fn later_part(run: &RunResult) -> Option<Part> {
 }
 
 fn seconds(run: &RunResult) -> Vec<Second> {
-    let mut before = 0;
+    // New users who have made no connection yet: a client that is late makes them seconds after they were asked for.
+    let (mut before, mut new) = (0, 0.0);
     let second = |(began_s, p): (f64, &SeriesPoint)| {
         let width = (p.t_s - began_s).max(0.0);
         let users = std::mem::replace(&mut before, p.users_asked);
-        let (started, failed) = (f64::from(p.users_asked.saturating_sub(users)), p.failures_per_s * width);
-        let (answers, connects) = ((p.rps * width - failed).max(0.0), (p.connects as f64 - started - failed).max(0.0));
-        Second { began_s, answers, connects }
+        new += f64::from(p.users_asked.saturating_sub(users));
+        let (made, failed) = (p.connects as f64, p.failures_per_s * width);
+        let first = made.min(new);
+        new -= first;
+        Second { began_s, answers: (p.rps * width - failed).max(0.0), connects: (made - first - failed).max(0.0) }
     };
     seconds_of(run).map(second).collect()
 }

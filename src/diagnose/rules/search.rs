@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::model::result::SeriesPoint;
-use crate::remedy::for_search;
+use crate::remedy::{for_kept_search, for_search};
 
 /// connect(2) over some seconds, weighted by how often it was called.
 #[derive(Default, Clone, Copy)]
@@ -52,9 +52,11 @@ pub(crate) fn is_near_search(made: f64, search: f64) -> bool {
 }
 
 pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ruling {
-    if !kernel_searches(run) || seen.ports.wearing_cps <= 0.0 {
+    if !kernel_searches(run) {
         return Err(Clear);
     }
+    // Kept connections take more than half of the ports, too, where there are that many; then none comes back.
+    let comes_back = seen.ports.wearing_cps > 0.0;
     let Some(p) = seen.ports.pool.filter(|p| *p > 0) else {
         return undecided("the pool of source ports to the destination was not observed");
     };
@@ -80,7 +82,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
     }
     let alone = below.is_empty();
     let below = Cost::sum(&below);
-    let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| c.is_finite());
+    let search = seen.ports.budget.map(|b| b.search_cps()).filter(|c| comes_back && c.is_finite());
     let is_near = |made: f64| search.is_some_and(|search| is_near_search(made, search));
     // On a machine without a free core one connect() can take 100 ms, and 100 ports cannot be the reason.
     let most = f64::from(p) * SEARCH_PORT_US;
@@ -121,7 +123,7 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         took(mean),
         took(p95)
     );
-    if above.seconds < seconds_above {
+    if comes_back && above.seconds < seconds_above {
         text += &format!("That is in {} of {seconds_above} such seconds: ports come back after T, in waves. ", above.seconds);
     }
     if let Some(search) = search {
@@ -133,8 +135,8 @@ pub(in crate::diagnose) fn search_slow(run: &RunResult, seen: &Indicators) -> Ru
         );
     }
     text += "Windows keeps a list of free ports and shows no such slowdown.";
-    let mut remedies = for_search(&seen.situation(run));
-    if remedies.len() < 2 {
+    let mut remedies = if comes_back { for_search(&seen.situation(run)) } else { for_kept_search(&seen.situation(run)) };
+    if comes_back && remedies.len() < 2 {
         remedies.push(advice(
             "predict both ceilings",
             format!("sockbench ports --predict {}", made.ceil()),

@@ -129,6 +129,27 @@ fn search_slow_by_mean_and_p95() {
     unknown(Id::PortSearchSlow, &blind);
 }
 
+/// 19,000 users who keep their connections: the search is as slow, but no port comes back.
+#[test]
+fn search_slow_for_kept_connections() {
+    let mut run = healthy();
+    (run.plan.users, run.totals.connections_opened, run.totals.users_reached) = (19_000, 19_000, 19_000);
+    for (i, p) in run.series.iter_mut().enumerate() {
+        let (made, mean) =
+            [(8000, 14.0), (6100, 50.0), (1500, 660.0), (2400, 430.0), (1000, 530.0)].get(i).copied().unwrap_or((0, 0.0));
+        (p.users_asked, p.ports_used) = (19_000, Some([8000, 14_100, 15_600, 18_000, 19_000][i.min(4)]));
+        p.connects = made;
+        (p.connect_p50_us, p.connect_mean_us, p.connect_p95_us) =
+            if made > 0 { (Some(mean), Some(mean), Some(mean * 2.0)) } else { (None, None, None) };
+    }
+    let ports = run.ports.as_mut().unwrap();
+    (ports.peak_used, ports.peak_share) = (Some(19_000), Some(0.673));
+    let f = fires(Id::PortSearchSlow, &run);
+    assert!(!f.evidence.contains_key("search_cps"), "no rate comes of it: {:?}", f.evidence);
+    assert!(!f.explanation.contains("/T"), "{}", f.explanation);
+    reads("port-search-slow, kept connections", &f);
+}
+
 /// Ports of one parity run out in the fourth second of every four: 8000 ports, T = 4 s, 1250/s.
 fn waves() -> RunResult {
     let mut run = short(1250.0);

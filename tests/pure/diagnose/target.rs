@@ -114,6 +114,15 @@ fn a_target_that_stops_keeping_connections_in_mid_run() {
         (p.users_asked, p.connects, p.rps) = (i as u32 * 10, 10, 12.0);
     }
     clear(Id::TargetForbidsKeepalive, &ramp);
+    // Nor are users whom a busy client connects long after they were asked for.
+    let mut late = healthy();
+    late.totals.connections_opened = 19_000;
+    for (i, p) in late.series.iter_mut().enumerate() {
+        p.users_asked = [6000, 14_000, 19_000][i.min(2)];
+        let made = [8000, 6400, 1500, 2200, 900].get(i).copied().unwrap_or(0);
+        (p.connects, p.rps) = (made, made as f64);
+    }
+    clear(Id::TargetForbidsKeepalive, &late);
 }
 
 #[test]
