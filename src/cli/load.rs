@@ -6,7 +6,7 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::{Doors, LiveArgs};
 use super::load_args::{OutputArgs, ReportArgs, RunArgs};
-use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written, beside_the_load};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::{ShardArgs, Start};
 use super::{Exit, destinations, load_args, ports_args, proofs, target, tell};
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
         sandbox::show(&settings);
     }
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
-    beside_the_load(Box::new(|first| run_on(args, start, doors, &stop, first)))
+    super::beside_the_load(Box::new(|first| run_on(args, start, doors, &stop, first)))
 }
 
 fn run_on(args: &Args, mut start: Start, doors: Doors, stop: &StopFlag, first: &FirstThread) -> Result<u8, Exit> {

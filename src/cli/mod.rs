@@ -16,6 +16,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::model::plan::{LoadPlan, ServerPlan};
 use crate::report::style::{Style, visible, wrapped};
 use crate::report::text::{Detail, Page};
+use crate::sys::first_thread::{self, FirstThread};
 use crate::sys::terminal;
 
 mod bad_value;
@@ -110,6 +111,15 @@ where
 pub(crate) fn tell(text: &str) {
     let shown: Vec<String> = text.split('\n').map(visible).collect();
     let _ = writeln!(std::io::stderr(), "{}", shown.join("\n"));
+}
+
+/// The rest of a command. One type for all of them, as [`Work`](crate::sys::thread::Work) is.
+type Rest<'a> = Box<dyn FnOnce(&FirstThread) -> Result<u8, Exit> + Send + 'a>;
+
+/// Runs the rest of a command on a thread of its own: the process's first one is for the load. Signals are taken over by now: their
+/// handlers run on the first thread, and what they write to has to be open in its table. Errors: those of `rest`; exit 3, no thread.
+pub(crate) fn beside_the_load(rest: Rest<'_>) -> Result<u8, Exit> {
+    first_thread::lend("sockbench", rest).map_err(|e| Exit::environment(format!("start a thread: {e}")))?
 }
 
 /// A message on stderr: on a terminal and elsewhere lines of at most [`told_columns`], broken at words.

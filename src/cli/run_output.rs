@@ -24,7 +24,7 @@ use crate::report::{html, json};
 use crate::stats::interval::{Interval, SecondSummary};
 use crate::study::measured::Watch;
 use crate::sys::clock;
-use crate::sys::first_thread::{self, FirstThread};
+use crate::sys::first_thread::FirstThread;
 use crate::sys::output_file::{Claim, Draft};
 use crate::sys::signals::StopFlag;
 
@@ -274,15 +274,6 @@ impl Watch for RunWatch<'_> {
     fn first(&self) -> Option<&FirstThread> {
         self.first
     }
-}
-
-/// The rest of a command. One type for all of them, as [`Work`](crate::sys::thread::Work) is.
-type Rest<'a> = Box<dyn FnOnce(&FirstThread) -> Result<u8, Exit> + Send + 'a>;
-
-/// Runs the rest of a command on a thread of its own: the process's first one is for the load. Signals are taken over by now: their
-/// handlers run on the first thread, and what they write to has to be open in its table. Errors: those of `rest`; exit 3, no thread.
-pub(crate) fn beside_the_load(rest: Rest<'_>) -> Result<u8, Exit> {
-    first_thread::lend("sockbench", rest).map_err(|e| Exit::environment(format!("start a thread: {e}")))?
 }
 
 /// What a command keeps.

@@ -10,7 +10,7 @@ use super::connection_args::ConnectionArgs;
 use super::gate_args::{GateArgs, ToJudge};
 use super::live_args::{Doors, LiveArgs};
 use super::load_args::OutputArgs;
-use super::run_output::{self, Keeps, RunFiles, Written, beside_the_load};
+use super::run_output::{self, Keeps, RunFiles, Written};
 use super::sandbox::{self, SandboxArgs};
 use super::shard_args::{ShardArgs, Start};
 use super::study_plan::{self, PlanFile};
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     enter_sandbox(args, &file)?;
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
     let asked = Asked { file, each, server };
-    beside_the_load(Box::new(|first| run_on(args, &asked, (start, doors), &stop, first)))
+    super::beside_the_load(Box::new(|first| run_on(args, &asked, (start, doors), &stop, first)))
 }
 
 fn run_on(

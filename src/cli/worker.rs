@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::connection_args::ConnectionArgs;
 use super::live_args::Followers;
 use super::load_args::{self, OutputArgs};
-use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written, beside_the_load};
+use super::run_output::{Keeps, Reads, RunFiles, RunWatch, Written};
 use super::{Exit, load, locust_flags, target};
 use crate::dist::locust::act::Leave;
 use crate::dist::locust::locustfile::{Asks, classes};
@@ -65,7 +65,7 @@ const PORT: (&str, u16) = ("LOCUST_MASTER_NODE_PORT", 5557);
 
 pub(crate) fn run(args: &Args) -> Result<u8, Exit> {
     let stop = StopFlag::install().map_err(|e| Exit::environment(format!("signal handlers: {e}")))?;
-    beside_the_load(Box::new(|first| run_on(args, &stop, first)))
+    super::beside_the_load(Box::new(|first| run_on(args, &stop, first)))
 }
 
 fn run_on(args: &Args, stop: &StopFlag, first: &FirstThread) -> Result<u8, Exit> {

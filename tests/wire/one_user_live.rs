@@ -10,6 +10,7 @@ use nix::sys::socket::{setsockopt, sockopt::Linger};
 use crate::scripted::{Scripted, plan, read_head, run};
 use sockbench::testing::load::Ended;
 use sockbench::testing::model::{Call, ErrorRow, LoadPlan, RunResult};
+use sockbench::testing::sys::sleep;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// Longer than one wait.
@@ -46,7 +47,7 @@ fn an_answer_that_takes_longer_than_a_wait_is_read_to_its_end() {
         |p| p,
         |stream| {
             for part in [&OK[..10], &OK[10..30], &OK[30..]] {
-                std::thread::sleep(LONG);
+                sleep(LONG);
                 let _ = stream.write_all(part);
             }
         },
@@ -73,7 +74,7 @@ fn an_answer_larger_than_the_buffer_is_read_to_its_end() {
 #[test]
 fn a_request_has_its_time_and_no_more() {
     let timeout = Duration::from_millis(330);
-    let (r, _) = after_three(4, |p| LoadPlan { timeout, ..p }, |_| std::thread::sleep(Duration::from_secs(2)));
+    let (r, _) = after_three(4, |p| LoadPlan { timeout, ..p }, |_| sleep(Duration::from_secs(2)));
     assert_eq!((r.totals.requests, r.totals.failures), (4, 1), "{:?}", r.errors);
     assert_eq!(only_error(&r), (Call::Timeout, "TIMEOUT", 1));
     assert!(r.duration_s >= 0.33, "no earlier: {} s", r.duration_s);
@@ -82,7 +83,7 @@ fn a_request_has_its_time_and_no_more() {
 #[test]
 fn the_end_of_the_run_cuts_the_wait() {
     let duration = Duration::from_millis(650);
-    let (r, ended) = after_three(0, |p| LoadPlan { duration, ..p }, |_| std::thread::sleep(Duration::from_secs(2)));
+    let (r, ended) = after_three(0, |p| LoadPlan { duration, ..p }, |_| sleep(Duration::from_secs(2)));
     assert_eq!((r.totals.requests, r.totals.cut, ended), (3, 1, Ended::Planned));
     assert!((r.duration_s - 0.65).abs() < 0.001, "{} s", r.duration_s);
 }
@@ -93,7 +94,7 @@ fn a_fin_and_a_reset_keep_their_cause() {
         4,
         |p| p,
         |stream| {
-            std::thread::sleep(LONG);
+            sleep(LONG);
             let _ = stream.shutdown(Shutdown::Both);
         },
     );
@@ -102,7 +103,7 @@ fn a_fin_and_a_reset_keep_their_cause() {
         4,
         |p| p,
         |stream| {
-            std::thread::sleep(LONG);
+            sleep(LONG);
             let now = nix::libc::linger { l_onoff: 1, l_linger: 0 };
             setsockopt(&*stream, Linger, &now).expect("SO_LINGER");
             let _ = stream.shutdown(Shutdown::Read);
