@@ -27,7 +27,7 @@ const EXAMPLES: [(&str, &str, &str); 13] = [
     ("--stages", "30s@50,1m@200,10s@0", "; 50/s are requests per second"),
     ("--arrivals", "burst:20", ", 20 requests due at once; or constant, poisson"),
     ("--think", "100ms..500ms", "; 200ms is always the same, exp(300ms) a mean"),
-    ("--mix", "/a=50,/b=30", "; a weight is 1 at the least"),
+    ("--mix", "/a=50,/b=30", "; paths begin with /, weights are 1 or more"),
     ("--header", "Accept: text/html", ""),
     ("--port-range", "10000-32000", ""),
     ("--pin", "auto", ", which gives each thread a core; or off"),
@@ -36,7 +36,7 @@ const EXAMPLES: [(&str, &str, &str); 13] = [
     ("--sysctl", "net.ipv4.tcp_tw_reuse=1", ""),
     ("--address", "127.0.0.2/8", ""),
     ("--users", "10,50,100", ", a step of each"),
-    ("--threads", "2", "; 1 is the least"),
+    ("--threads", "2", "; from 1 to 256"),
 ];
 
 /// The hint for a flag, as clap names it: `such as 10000-32000`.
@@ -106,6 +106,15 @@ mod tests {
             assert!(hint.starts_with("such as "), "{line}: {} / {hint}", exit.message);
             assert!(!exit.message.contains("\"\""), "{line}: {}", exit.message);
         }
+    }
+
+    /// The same word for a flag that is a switch in one command and takes a value in another.
+    #[test]
+    fn a_switch_takes_no_value() {
+        let words = |command: &str| [command, "--busy-poll=on"].map(str::to_owned);
+        assert!(super::super::read(&words("server")).is_ok());
+        let exit = super::super::read(&words("load")).err().unwrap();
+        assert_eq!(exit.hint.as_deref(), Some("--busy-poll takes no value here"));
     }
 
     #[test]

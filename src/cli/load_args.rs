@@ -272,7 +272,7 @@ pub(crate) fn doubt(run: &RunArgs) -> Option<String> {
     let users = load_shape::users(run.conns, run.stages.as_ref()).ok()?;
     let asked = run.preconnect.filter(|n| *n > u64::from(users))?;
     let (most, are) = (counted(users, "connection"), if users == 1 { "is" } else { "are" });
-    Some(format!("--preconnect {asked}: {most} at most (-c {users}): {} {are} opened", count(users)))
+    Some(format!("--preconnect {asked}: only {most} {are} opened, as many as -c {users} allows"))
 }
 
 /// What a rate takes, and what only a rate takes.
@@ -345,9 +345,12 @@ mod tests {
             run: RunArgs,
         }
         let said = |words: &str| doubt(&Line::parse_from(std::iter::once("load").chain(words.split(' '))).run);
-        let cut = "--preconnect 500: 100 connections at most (-c 100): 100 are opened";
+        let cut = "--preconnect 500: only 100 connections are opened, as many as -c 100 allows";
         assert_eq!(said("-R 5 -c 100 --preconnect 500").as_deref(), Some(cut));
-        assert!(said("-R 5 -c 1 --preconnect 2").is_some_and(|text| text.ends_with("1 connection at most (-c 1): 1 is opened")));
+        assert!(
+            said("-R 5 -c 1 --preconnect 2")
+                .is_some_and(|text| text.ends_with("only 1 connection is opened, as many as -c 1 allows"))
+        );
         for all in ["-R 5 -c 100 --preconnect 100", "-R 5 -c 100", "-R 5 -c 100 --preconnect 0"] {
             assert_eq!(said(all), None, "{all}");
         }

@@ -296,7 +296,8 @@ fn bad_arguments(e: &clap::Error, words: &[String]) -> Exit {
     if let Some(ContextValue::String(given)) = e.get(ContextKind::InvalidValue) {
         text = bad_value::shown(text, given);
         if let Some(ContextValue::String(flag)) = e.get(ContextKind::InvalidArg) {
-            example = bad_value::example(flag);
+            let is_switch = e.kind() == ErrorKind::TooManyValues;
+            example = if is_switch { Some(format!("{flag} takes no value here")) } else { bad_value::example(flag) };
         }
         if let (Some(command), Some(ContextValue::String(failed))) = (command, e.get(ContextKind::InvalidArg)) {
             meant = habits::of_another_tool(command, failed, words, given).map(str::to_owned);

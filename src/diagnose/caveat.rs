@@ -57,9 +57,8 @@ fn polls_beyond_the_cores(run: &RunResult, target: &TargetResources) -> Option<S
     let fewer = if of_client.max(of_target) > 1 { "use fewer threads, or " } else { "" };
     (needed > cores && cores > 0).then(|| {
         format!(
-            "{} that {}{others} share {}, and wait for each other: {fewer}leave out --busy-poll",
-            counted(polling, "thread"),
-            if polling == 1 { "polls" } else { "poll" },
+            "{}{others} share {}, and wait for each other: {fewer}leave out --busy-poll",
+            counted(polling, "polling thread"),
             counted(cores, "core")
         )
     })

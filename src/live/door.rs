@@ -15,7 +15,7 @@ use super::course::{Course, Update};
 use crate::model::limits::ACCEPT_PAUSE;
 use crate::model::time::Stamp;
 use crate::sys::clock::Clock;
-use crate::sys::listen::{ListenSpec, is_of_one_connection, listen};
+use crate::sys::listen::{ListenSpec, is_of_one_connection, listen, stop_listening};
 use crate::sys::thread;
 
 /// Clients at once. A further one takes the place of one that has not asked yet, or is closed at once.
@@ -178,7 +178,8 @@ impl<S: Shown> Serving<S> {
             let now = self.clock.now();
             if !feed(&mut self.shown) {
                 // Nobody new is let in; those who are there get the last page.
-                self.listener = None;
+                // A copy in another table of descriptors must not go on listening.
+                let _ = self.listener.take().as_ref().map(stop_listening);
                 self.last.get_or_insert(now.plus(LAST));
             }
             self.accept(now);

@@ -29,6 +29,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The same where somebody steers: an end that they ask for is to come soon.
 const LOOK_STEERED: Duration = Duration::from_millis(50);
 
+/// Requests from which on a single worker has the process's first thread.
+const MANY_REQUESTS: u64 = 1000;
+
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -93,7 +96,7 @@ pub struct LoadRun {
     pub ended: Ended,
 }
 
-/// Runs the plan, on the clock of `watch`. A single worker has the process's first thread if there is one to have.
+/// Runs the plan, on the clock of `watch`. A single worker of many requests has the process's first thread if there is one to have.
 ///
 /// Errors: a worker's poll or thread could not be made, or a worker panicked.
 pub fn run(plan: &LoadPlan, watch: &mut dyn Watch) -> io::Result<LoadRun> {
@@ -151,7 +154,9 @@ impl Duty {
     /// Errors: a poll or a thread could not be made, or a worker panicked.
     fn ready(self: &Arc<Self>, watch: &dyn Watch) -> io::Result<Receiver<Report>> {
         let (allowed, first_thread, threads) = (cores(), watch.first_thread(), self.plan.threads);
-        let lent = watch.first().filter(|_| threads == 1);
+        // For a few requests a table of their own takes longer than it saves.
+        let is_short = (1..MANY_REQUESTS).contains(&self.plan.requests);
+        let lent = watch.first().filter(|_| threads == 1 && !is_short);
         let (report, reports) = crossbeam_channel::unbounded();
         for index in 0..threads {
             let number = first_thread + index;

@@ -72,6 +72,13 @@ pub fn is_of_one_connection(errno: i32) -> bool {
     )
 }
 
+/// Ends what the socket listens for, wherever else it is open (shutdown(2); inet_csk_listen_stop in net/ipv4).
+///
+/// Errors: ENOTCONN, it does not listen.
+pub fn stop_listening(listener: &TcpListener) -> io::Result<()> {
+    Ok(rustix::net::shutdown(listener, rustix::net::Shutdown::Both)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +92,16 @@ mod tests {
         assert_eq!(listen(spec(taken, false)).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let shared = listen(spec(any, true)).unwrap();
         listen(spec(shared.local_addr().unwrap(), true)).unwrap();
+    }
+
+    #[test]
+    fn a_copy_of_a_socket_that_has_stopped_listening_takes_nobody() {
+        let spec = ListenSpec { addr: "127.0.0.1:0".parse().unwrap(), backlog: 16, reuse_port: false, core: None };
+        let socket = std::net::TcpListener::from(listen(spec).unwrap());
+        let addr = socket.local_addr().unwrap();
+        let _copy = socket.try_clone().unwrap();
+        stop_listening(&TcpListener::from_std(socket)).unwrap();
+        assert_eq!(std::net::TcpStream::connect(addr).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn fewer_connections_before_the_start_than_asked_for_are_said() {
         assert_eq!(out.status.code(), Some(0));
         messages(&out)
     };
-    let warning = "warning: --preconnect 5: 2 connections at most (-c 2): 2 are opened";
+    let warning = "warning: --preconnect 5: only 2 connections are opened, as many as -c 2 allows";
     assert!(said("5").contains(warning), "{}", said("5"));
     assert!(!said("2").contains("--preconnect 2:"), "{}", said("2"));
 }

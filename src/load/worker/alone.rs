@@ -9,8 +9,12 @@ use super::{LONGEST_WAIT, Worker};
 use crate::model::time::Stamp;
 use crate::sys::stream;
 
+/// How long recv(2) waits. It counts in ticks of 1 to 10 ms and rounds up: less than [`LONGEST_WAIT`], so that it is over before anything
+/// is due.
+const WAIT: Duration = Duration::from_millis(80);
+
 impl Worker<'_> {
-    /// Whether nothing but one answer, on a connection that has carried one, can end a wait of this length. The schedule of an open
+    /// Whether nothing but one answer, on a connection that has carried one, can end a wait of this length, because all else is due later. The schedule of an open
     /// loop has a timer, which can.
     pub(super) fn waits_for_one_answer(&mut self, wait: Duration) -> bool {
         let (true, [slot]) = (wait == LONGEST_WAIT && self.in_flight == 1 && self.pacer.is_none(), &mut self.slots[..]) else {
@@ -20,7 +24,7 @@ impl Worker<'_> {
             return false;
         };
         if !slot.may_wait {
-            slot.may_wait = stream::let_wait(stream, LONGEST_WAIT).is_ok();
+            slot.may_wait = stream::let_wait(stream, WAIT).is_ok();
         }
         slot.may_wait
     }

@@ -150,11 +150,11 @@ fn more_threads_that_poll_than_cores_are_named() {
         Diagnosis::of(&run).verdict.sentence
     };
     for (client, reactors, cpus, words) in [
-        (Some(2), Some("1"), 2, "3 threads that poll share 2 cores"),
-        (Some(1), Some("2"), 2, "3 threads that poll share 2 cores"),
-        (Some(2), None, 2, "2 threads that poll and the other end share 2 cores"),
-        (None, Some("2"), 2, "2 threads that poll and the other end share 2 cores"),
-        (Some(1), Some("1"), 1, "2 threads that poll share 1 core"),
+        (Some(2), Some("1"), 2, "3 polling threads share 2 cores"),
+        (Some(1), Some("2"), 2, "3 polling threads share 2 cores"),
+        (Some(2), None, 2, "2 polling threads and the other end share 2 cores"),
+        (None, Some("2"), 2, "2 polling threads and the other end share 2 cores"),
+        (Some(1), Some("1"), 1, "2 polling threads share 1 core"),
     ] {
         let said = sentence(client, reactors, cpus);
         assert!(said.contains(words) && said.contains("leave out --busy-poll"), "{said}");
@@ -171,7 +171,7 @@ fn more_threads_that_poll_than_cores_are_named() {
     let target = run.resources.target.as_mut().expect("a local target");
     (target.cores_allowed, target.shares_cores_with_client) = (Some(1), Some(true));
     let said = Diagnosis::of(&run).verdict.sentence;
-    assert!(said.contains("1 thread that polls and the other end share 1 core"), "{said}");
+    assert!(said.contains("1 polling thread and the other end share 1 core"), "{said}");
 }
 
 #[test]
