@@ -12,6 +12,7 @@ use crate::sys::stream;
 /// How long recv(2) waits. It counts in ticks of 1 to 10 ms and rounds up: less than [`LONGEST_WAIT`], so that it is over before anything
 /// is due.
 const WAIT: Duration = Duration::from_millis(80);
+const _: () = assert!(WAIT.as_millis() + 2 * 10 <= LONGEST_WAIT.as_millis(), "a deadline could pass in recv(2)");
 
 impl Worker<'_> {
     /// Whether nothing but one answer, on a connection that has carried one, can end a wait of this length, because all else is due later. The schedule of an open
