@@ -26,7 +26,7 @@ usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KI
   --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000;
                 runs with more than 10,000 take 12 s at least, since opening them takes up to 5 [default: 100]
   --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, beside: only these [default: all]
-  --peers LIST  of nginx, hyper, wrk, ab, h2load: only these [default: all that are there]
+  --peers LIST  of nginx, hyper, wrk, ab, h2load: only these, or none [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
   --bench FILE  a sockbench that is built already
@@ -234,7 +234,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--write")
     args = parser.parse_args()
-    asked = args.peers.split(",")
+    asked = [] if args.peers == "none" else args.peers.split(",")
     kinds = args.kinds.split(",")
     if unknown := [kind for kind in kinds if kind not in ALL_KINDS]:
         sys.exit(f"speed.py: --kinds: {', '.join(unknown)}: not one of {', '.join(ALL_KINDS)}")
@@ -294,7 +294,7 @@ def main():
                 "ring": of.ring(bench, floor),
                 "first": of.first_seconds(bench, floor, servers),
                 "pairs": of.pairs(bench, floor, args.seconds),
-                "beside": of.beside(floor, built, bench, folder, peers, args.seconds),
+                "beside": of.beside(floor, floors.get("floor in Rust"), bench, folder, peers, args.seconds),
             }
             others = {kind: list(ways) for kind, ways in others.items() if kind in kinds}
             complete = measure(args, loads, others, servers, done, keep)

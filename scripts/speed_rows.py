@@ -334,7 +334,7 @@ def inside(asked):
     print(json.dumps(took))
 
 
-def beside(floor, built, bench, folder, peers, seconds):
+def beside(floor, rust, bench, folder, peers, seconds):
     """(who, which end and kind, what gives its CPU per request as a part of the floor's). Both at once on the same core, so that what
     disturbs one disturbs the other. The other ends are floors."""
     def floor_server(where, mode="ka"):
@@ -380,14 +380,14 @@ def beside(floor, built, bench, folder, peers, seconds):
             if "wrk" in peers:
                 wrk = lambda port, conns=conns: ["wrk", "-t1", f"-c{conns}", f"-d{seconds}s", f"http://127.0.0.1:{port}/health"]
                 yield "wrk", "client", how, (pair[0], wrk), pair
-        if floor == built:
+        if not rust:
             return
         ways = {"kept": ("ka", ()), "a connection a request": ("sclose", ("-e",)), f"open loop, {OPEN_RATE:,} requests a second": ("ka", ("-q", str(OPEN_RATE)))}
         for kind, (mode, more) in ways.items():
             pair = (floor_server(floor, mode), floor_client(floor, RUST_CONNS, *more))
             how = f"{kind}, {RUST_CONNS} connections"
-            yield "floor in Rust", "server", how, (floor_server(built, mode), pair[1]), pair
-            yield "floor in Rust", "client", how, (pair[0], floor_client(built, RUST_CONNS, *more)), pair
+            yield "floor in Rust", "server", how, (floor_server(rust, mode), pair[1]), pair
+            yield "floor in Rust", "client", how, (pair[0], floor_client(rust, RUST_CONNS, *more)), pair
 
     for who, what, how, mine, pair in rows():
         yield who, f"{what}, {how}", lambda what=what, mine=mine, pair=pair: part(what, (mine, pair))
