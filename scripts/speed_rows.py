@@ -372,7 +372,7 @@ def beside(floor, rust, bench, folder, peers, seconds):
     def rows():
         for conns in BESIDE_CONNS:
             pair = (floor_server(floor), floor_client(floor, conns))
-            how = f"kept, {conns:,} connections"
+            how = f"kept, {conns:,} connection{'s' * (conns > 1)}"
             yield "sockbench", "server", how, (lambda port: [bench, "server", "--listen", f"127.0.0.1:{port}", "--cpu-iterations", "1000"], pair[1]), pair
             if "nginx" in peers:
                 yield "nginx", "server", how, (lambda port: nginx_conf(folder, port), pair[1]), pair
