@@ -10,7 +10,7 @@ usage: scripts/million.py [--connections N] [--processes N] [--rate N] [--hold S
   --connections N  per pair [default: as many as the limit of descriptors allows]
   --processes N    pairs [default: 1]
   --rate N         connections opened per second and pair [default: 2000]
-  --hold S         seconds that all of them stay open [default: 20]
+  --hold S         seconds that all of them stay open at the least; the run itself takes 30 s more [default: 20]
   --bench FILE     a sockbench that is built already [default: target/release/sockbench]
 needs: a built sockbench. Loopback only; only own processes are ended; it ends by itself.
 """
@@ -166,7 +166,7 @@ def main():
     slab = sum(slabs.values()) - sum(slabs_before.values()) if slabs else None
     p99 = max((r["totals"]["latency_ms"] or {}).get("p99", 0) for r in results)
     failed = sum(r["totals"]["failures"] + r["totals"]["local_failures"] for r in results)
-    print(f"connections open at once  {count:,} of {each * args.processes:,} asked for, {args.processes} pairs ({raised})")
+    print(f"connections open at once  {count:,} of {each * args.processes:,} asked for, {args.processes} pair{'s' * (args.processes > 1)} ({raised})")
     print(f"opened within             {opened_s:.1f} s, {args.rate * args.processes:,}/s asked for")
     print(f"client, bytes each        {client:,.0f} (one connection: {client_one / 1e6:.1f} MB in all)")
     print(f"server, bytes each        {server:,.0f} (one connection: {server_one / 1e6:.1f} MB in all)")

@@ -27,9 +27,9 @@ use crate::sys::{terminal, thread};
 /// Serve three endpoints to test against: /health answers at once, /io sleeps, /cpu computes.
 ///
 /// The first lines on stdout are `listening on http://ADDR`, one for each --listen, then `admin on http://ADDR`. SIGINT,
-/// SIGTERM, and SIGHUP at a terminal, finish the open requests first; a second SIGINT or SIGTERM ends the server at once. As a
-/// service of systemd it says when it is ready, when it ends and that it still turns (Type=notify), and takes sockets that were
-/// opened for it.
+/// SIGTERM, and SIGHUP at a terminal, finish the open requests first; another SIGINT or SIGTERM, a second or more later, ends the
+/// server at once. As a service of systemd it says when it is ready, when it ends and that it still turns (Type=notify), and takes
+/// sockets that were opened for it.
 #[derive(Debug, clap::Args)]
 // Of two equal flags the last one wins: the flags of a study's plan come before those of its command line.
 #[command(args_override_self = true, after_long_help = format!("Fixed limits: {}", plan_text::server_fixed_limits()))]

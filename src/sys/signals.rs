@@ -1,14 +1,17 @@
-//! SIGINT, SIGTERM and SIGHUP (the terminal has gone): the first asks to stop, a second SIGINT or SIGTERM leaves at once. A
+//! SIGINT, SIGTERM and SIGHUP (the terminal has gone): the first asks to stop, a SIGINT or SIGTERM a second later leaves at once. A
 //! daemon has no terminal, and a SIGHUP does not end it.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::clock::Clock;
 use super::thread;
+use crate::model::time::Stamp;
 
 /// Which signal has asked to stop, if any. Copies share it.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +20,9 @@ pub struct StopFlag {
     /// set inside the handlers of [`STOPS`]: whoever looks sees a signal before the thread that waits for it has woken
     came: [Arc<AtomicBool>; STOPS.len()],
 }
+
+/// Signals within this time are one wish.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The signals that ask to stop.
 const STOPS: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
@@ -31,7 +37,8 @@ pub enum Hangup {
 }
 
 impl StopFlag {
-    /// Takes over these signals; a second SIGINT or SIGTERM ends the process with 128 + its number. A SIGHUP never does: the
+    /// Takes over these signals; another SIGINT or SIGTERM, [`AGAIN`] or more after the first, ends the process with 128 + its number.
+    /// One that comes sooner is the same wish: timeout(1) signals its command and then the whole group. A SIGHUP never does: the
     /// shell and the kernel send one each when a terminal closes. One that was ignored stays ignored (nohup(1)).
     ///
     /// Errors: sigaction(2) or the thread that waits for signals.
@@ -55,6 +62,7 @@ impl StopFlag {
         }
         let mut signals = Signals::new(taken)?;
         let wait = move || {
+            let mut asked: Option<Clock> = None;
             for signal in signals.forever() {
                 if let (SIGHUP, Hangup::Only(says)) = (signal, hangup) {
                     says();
@@ -62,8 +70,11 @@ impl StopFlag {
                 }
                 // The first one stays: it says how the process ends.
                 match shared.ask(signal) {
-                    Ok(()) => on_first(),
-                    Err(_) if signal == SIGHUP => {}
+                    Ok(()) => {
+                        asked = Some(Clock::start());
+                        on_first();
+                    }
+                    Err(_) if signal == SIGHUP || asked.is_some_and(|asked| asked.now() < Stamp::from_duration(AGAIN)) => {}
                     Err(_) => signal_hook::low_level::exit(128 + signal),
                 }
             }

@@ -163,3 +163,20 @@ fn the_first_thread_alone_holds_the_connections_of_a_single_load_thread() {
     let only: Vec<&String> = first.iter().filter(|n| !other.contains(n)).collect();
     assert_eq!(only.iter().filter(|n| n.starts_with("socket:")).count(), 3, "{first:?}, {other:?}");
 }
+
+/// timeout(1) signals its command and then the whole group: the result is kept all the same.
+#[test]
+fn two_signals_at_once_are_one_wish() {
+    let (_server, url) = crate::runs::server("127.0.0.1:0", &[]);
+    let load = ["load", &url, "-c", "2", "--think", "5ms", "-d", "20s", "-q", "--json", "-"];
+    let child = Command::new(env!("CARGO_BIN_EXE_sockbench")).args(load).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    sockbench::testing::sys::sleep(std::time::Duration::from_millis(1000));
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    for signal in [nix::sys::signal::Signal::SIGTERM, nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGTERM] {
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+    let out = child.wait_with_output().unwrap();
+    assert!(matches!(out.status.code(), Some(130 | 143)), "{:?}", out.status);
+    let run: serde_json::Value = crate::documents::parse_bytes("run", &out.stdout);
+    assert_eq!(run["validity"]["stamp"], "incomplete");
+}

@@ -8,7 +8,7 @@ use crate::diagnose::is_near_search;
 use crate::diagnose::{no_rate, search_limit};
 use crate::model::figures::{counted, ms, percent, rate, share};
 use crate::model::finding::FindingId;
-use crate::model::plan::PortMode;
+use crate::model::plan::{PortMode, Spread};
 use crate::model::result::{Ports, RunResult, VerdictId};
 use crate::model::time::per_second;
 use crate::report::plan_text::pause;
@@ -178,7 +178,9 @@ fn why(run: &RunResult) -> String {
     if rate(at_most) == rate(rps) {
         return format!("the rate is {users} / {each}");
     }
-    format!("{users} / {each} = {} req/s at most", rate(at_most))
+    // Random pauses have that mean, and a run may have shorter ones.
+    let is_random = plan.think.min != plan.think.max || plan.think.spread == Spread::Exponential;
+    format!("{users} / {each} = {} req/s {}", rate(at_most), if is_random { "on average" } else { "at most" })
 }
 
 /// A thread that polls uses its core whether it has work or not.
