@@ -201,8 +201,9 @@ fn a_rehearsal_and_a_study_keep_the_others_too() {
     let mut child = places.start("study plan.toml --no-observe --html /dev/full -o kept");
     // Where the first step's document and log go is found free before the run, and is taken in the middle of it.
     let kept = places.path().join("kept");
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    until("its server runs", || fs::read_to_string(&children).is_ok_and(|pids| !pids.is_empty()));
+    let tasks = format!("/proc/{}/task", child.id());
+    let has_child = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).is_ok_and(|pids| !pids.is_empty());
+    until("its server runs", || fs::read_dir(&tasks).is_ok_and(|tasks| tasks.flatten().any(has_child)));
     fs::create_dir(kept.join("step-1-1-users.json")).unwrap();
     fs::create_dir(kept.join("step-1-1-users.hlog")).unwrap();
     until("the study ends", || child.try_wait().unwrap().is_some());
