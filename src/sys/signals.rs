@@ -37,7 +37,7 @@ pub enum Hangup {
 }
 
 impl StopFlag {
-    /// Takes over these signals; another SIGINT or SIGTERM, [`AGAIN`] or more after the first, ends the process with 128 + its number.
+    /// Takes over these signals; another SIGINT or SIGTERM, a second or more after the first, ends the process with 128 + its number.
     /// One that comes sooner is the same wish: timeout(1) signals its command and then the whole group. A SIGHUP never does: the
     /// shell and the kernel send one each when a terminal closes. One that was ignored stays ignored (nohup(1)).
     ///

@@ -6,7 +6,7 @@
 
 use super::prelude::*;
 use crate::diagnose::caveat::is_try;
-use crate::model::result::Throttling;
+use crate::model::result::{CoreUse, Throttling};
 
 /// Whose threads waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
@@ -71,7 +71,7 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
     waiting.order_by(|a, b| b.mean.total_cmp(&a.mean));
     for waits in waiting {
         match waits.others_percent(run) {
-            Some(others) if others >= OTHERS_PERCENT => {
+            Some(others) if others >= OTHERS_PERCENT && others > used_by_the_other_end(run, waits.who) => {
                 return Ok(Contention {
                     who: waits.who,
                     reason: Reason::Others(others),
@@ -91,6 +91,18 @@ pub(super) fn contention(run: &RunResult) -> Seen<Contention> {
         return undecided("threads waited for a core, and who had the cores was not measured");
     }
     Err(Clear)
+}
+
+/// Percent of a core that the other end uses of the cores to which threads of both ends are confined: there they wait for each other.
+fn used_by_the_other_end(run: &RunResult, who: Waiter) -> f64 {
+    let share = |core: &CoreUse| 100.0 * core.cpu_s / run.duration_s;
+    let of_target = run.resources.target.as_ref().map_or(&[][..], |target| &target.cores);
+    let both = run.resources.client.cores.iter().flat_map(|client| {
+        let same = of_target.iter().filter(|target| target.core == client.core);
+        same.map(|target| (share(client), share(target)))
+    });
+    let shared = both.filter(|(client, target)| client.min(*target) >= SHARED_PERCENT);
+    shared.map(|(client, target)| if who == Waiter::Client { target } else { client }).sum()
 }
 
 /// Other programs took from the target what it would have on a free machine.

@@ -1,7 +1,7 @@
 //! Cores that this run's threads waited for: other programs had them, or a quota took them away.
 
 use sockbench::testing::diagnose::{Diagnosis, settle};
-use sockbench::testing::model::{FindingId as Id, RunResult, RunStamp, Throttling, VerdictId};
+use sockbench::testing::model::{CoreUse, FindingId as Id, RunResult, RunStamp, Throttling, VerdictId};
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::healthy;
@@ -29,6 +29,16 @@ fn cores_that_others_have() {
         (p.target_cpu_percent, p.client_cpu_percent) = (Some(120.0), Some(70.0));
     }
     clear(Id::HostContended, &own);
+    // So they do where both are confined to the same cores, although others take a little of these too.
+    let mut pinned = contended();
+    pinned.series.iter_mut().for_each(|p| p.host_cpu_percent = Some(32.0));
+    let half = |core| CoreUse { core, cpu_s: 0.4 * pinned.duration_s };
+    let cores = vec![half(0), half(1)];
+    pinned.resources.client.cores.clone_from(&cores);
+    pinned.resources.target.as_mut().unwrap().cores = cores;
+    clear(Id::HostContended, &pinned);
+    pinned.resources.client.cores.clear();
+    fires(Id::HostContended, &pinned);
     // Others take CPU, and nobody waits.
     let mut beside = healthy();
     beside.series.iter_mut().for_each(|p| p.host_cpu_percent = Some(60.0));
