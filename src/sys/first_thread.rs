@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, Thread, current, park, scope};
 
-use super::thread::{Work, keep_copies, open_descriptors};
+use super::thread::{Work, is_open, keep_copies, open_descriptors};
 
 /// Bytes of the stack of the thread that borrows: what Linux gives a first thread.
 const STACK: usize = 8 << 20;
@@ -38,7 +38,7 @@ pub fn name_of(tid: i32) -> Option<&'static str> {
 ///
 /// Errors: EAGAIN, no thread could be made.
 pub fn lend<T: Send>(name: &str, rest: Box<dyn FnOnce(&FirstThread) -> T + Send + '_>) -> io::Result<T> {
-    let kept = open_descriptors().unwrap_or_default();
+    let kept: Vec<RawFd> = open_descriptors().unwrap_or_default().into_iter().filter(|fd| is_open(*fd)).collect();
     let lent = &FirstThread { thread: current(), given: Mutex::default(), is_back: AtomicBool::new(false) };
     scope(|scope| {
         let borrower = Builder::new().name(name.into()).stack_size(STACK).spawn_scoped(scope, move || {
@@ -113,8 +113,7 @@ mod tests {
                 let numbers = [before.as_raw_fd(), since.as_raw_fd()];
                 for _ in 0..2 {
                     let told = told.clone();
-                    let is_open = |fd: &RawFd| std::fs::read_link(format!("/proc/thread-self/fd/{fd}")).is_ok();
-                    first.start("work", Box::new(move || told.send((current().id(), numbers.map(|fd| is_open(&fd)))).unwrap()));
+                    first.start("work", Box::new(move || told.send((current().id(), numbers.map(is_open))).unwrap()));
                     assert_eq!(hear.recv().unwrap(), (lender, [true, false]));
                 }
                 7

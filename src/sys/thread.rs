@@ -133,13 +133,15 @@ fn close_all(descriptors: Vec<RawFd>) {
     }
 }
 
-/// Those of the calling thread's table. Errors: /proc is not mounted.
+/// Those of the calling thread's table, and the list's own, which is closed by then. Errors: /proc is not mounted.
 pub(super) fn open_descriptors() -> io::Result<Vec<RawFd>> {
-    const LIST: &str = "/proc/thread-self/fd";
-    let names: Vec<_> = std::fs::read_dir(LIST)?.filter_map(|name| name.ok()?.file_name().into_string().ok()).collect();
-    // The list itself was open while it was read.
-    let is_open = |name: &String| std::fs::symlink_metadata(format!("{LIST}/{name}")).is_ok();
-    Ok(names.into_iter().filter(is_open).filter_map(|name| name.parse().ok()).collect())
+    let names = std::fs::read_dir("/proc/thread-self/fd")?;
+    Ok(names.filter_map(|name| name.ok()?.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// Whether the calling thread has it open.
+pub(super) fn is_open(descriptor: RawFd) -> bool {
+    std::fs::symlink_metadata(format!("/proc/thread-self/fd/{descriptor}")).is_ok()
 }
 
 #[cfg(test)]
