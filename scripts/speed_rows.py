@@ -28,7 +28,7 @@ FIRST_RATE, FIRST_CONNS = 100_000, 500
 # Connections of all pairs together.
 PAIRS_CONNS = 100
 # Connections of each of two programs that run at once; of the two floors.
-BESIDE_CONNS, RUST_CONNS = (1, 50, 500), 50
+BESIDE_CONNS, RUST_CONNS = (1, 10, 50, 100, 500, 1000, 8000), 50
 # Rates of the open loop whose lateness is looked at, and its connections.
 LATE_RATES, LATE_CONNS = (30_000, 60_000), 100
 # Idle connections of one server, where the limit of descriptors allows them, and how many are opened a second.
