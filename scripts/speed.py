@@ -10,8 +10,8 @@ Rows of the first table: kept connections, a connection a request which the serv
 (the last two with the first of --conns). Each further kind has a table of its own:
   small  what one request costs in time, and the memory of a client with 100 users. It comes first in a round, and waits up to 65 s
          for fewer than 100 sockets in TIME_WAIT; how many there were is a row
-  idle   bytes of an idle kept connection in its server's own memory, up to 19,000 of them, more than the server has with one
   late   p99 lateness of open loops of 30,000 and 60,000 requests/s: from the time at which a request was due until it was sent
+  idle   bytes of an idle kept connection in its server's own memory, up to 19,000 of them, more than the server has with one
   ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
   first  p99.9 in the first second of an open loop of 100,000 requests/s and after it
   pairs  the rate of two threads against two event loops beside that of one pair
@@ -25,7 +25,7 @@ usage: scripts/speed.py [--rounds N] [--seconds S] [--conns N,N,...] [--kinds KI
                         [--json FILE] [--write FILE]
   --conns LIST  kept connections at once, one table row each, up to 19,000 where the limit of descriptors is 20,000;
                 runs with more than 10,000 take 12 s at least, since opening them takes up to 5 [default: 100]
-  --kinds LIST  of small, kept, short, open, idle, late, ring, first, pairs, beside: only these [default: all]
+  --kinds LIST  of small, kept, short, open, late, idle, ring, first, pairs, beside: only these [default: all]
   --peers LIST  of nginx, hyper, wrk, ab, h2load: only these, or none [default: all that are there]
   --floor DIR   a folder with other programs floor_server and floor_client; "floor" then means these, and the pair of
                 benches/peers is measured beside them as "floor in Rust", unless --peers names some
@@ -60,9 +60,9 @@ KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop,
 RATIO = ("{:.3f}", lambda value, other: value / other)
 FURTHER = {
     "small": ("ms or MiB", "{:,.2f}", None, None),
-    "idle": ("bytes an idle connection", "{:,.0f}", None, None),
     "late": (f"p99 lateness, us, {of.LATE_CONNS} connections", "{:,.0f}", lambda who, how: (TIMED_FLOOR, how),
              (f"more than the {TIMED_FLOOR}, us", "{:+,.0f}", lambda value, other: value - other)),
+    "idle": ("bytes an idle connection", "{:,.0f}", None, None),
     "ring": ("CPU us per connection, closed by the client", "{:.2f}", lambda who, how: ("sockbench", FRESH_PORTS),
              ("of sockbench on fresh ports", *RATIO)),
     "first": (f"p99.9 ms, {of.FIRST_RATE:,}/s over {of.FIRST_CONNS} connections", "{:.2f}", None, None),
@@ -289,8 +289,8 @@ def main():
             own, floor, nginx = servers["sockbench"], floors["floor"], "nginx" in peers
             others = {
                 "small": of.small(bench, floor, own, "wrk" in peers),
-                "idle": of.idle(bench, folder, nginx, limit),
                 "late": of.late(bench, built, own, args.seconds),
+                "idle": of.idle(bench, folder, nginx, limit),
                 "ring": of.ring(bench, floor),
                 "first": of.first_seconds(bench, floor, servers),
                 "pairs": of.pairs(bench, floor, args.seconds),
