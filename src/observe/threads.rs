@@ -50,8 +50,9 @@ struct Track {
     last: (f64, f64),
     last_at: Stamp,
     alive: bool,
-    /// the only core that it may run on, at the last interval's end
+    /// the only core that it may run on, at the end of the last interval in which it ran
     core: Option<u32>,
+    is_core_known: bool,
 }
 
 /// A shorter time gives no share of CPU: its start and end are read too unevenly. Nor does a thread that ended this soon after the
@@ -101,6 +102,7 @@ impl Threads {
                 last_at: at,
                 alive: true,
                 core: None,
+                is_core_known: false,
             });
             track.name = first_thread::name_of(t.tid).map_or(t.name, str::to_owned);
             (track.last, track.last_at) = (now, at);
@@ -131,9 +133,11 @@ impl Threads {
     pub(super) fn mark(&mut self, at: Stamp) {
         self.marked = at;
         for (tid, track) in &mut self.known {
+            // A pool of idle threads costs nothing here.
+            let ran = track.last.0 > track.mark.0;
             track.mark = track.last;
-            if track.alive {
-                track.core = only_core_of(*tid);
+            if track.alive && (ran || !track.is_core_known) {
+                (track.core, track.is_core_known) = (only_core_of(*tid), true);
             }
         }
     }
