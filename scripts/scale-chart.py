@@ -14,6 +14,8 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 960, 400
 LEFT, RIGHT, TOP, BOTTOM = 64, 936, 116, 352
+# Room that the number below a line takes.
+LABEL_WIDTH = 50
 # Name, (end, who) in STATE, colour on a light and on a dark page, dashed.
 SERIES = [
     ("client", ("client", "sockbench"), "#0072b2", "#56b0ea", False),
@@ -76,8 +78,12 @@ def chart(lines):
     for row in rows:
         yield f'<line class="grid" x1="{LEFT}" y1="{y(row):.1f}" x2="{RIGHT}" y2="{y(row):.1f}"/>'
         yield f'<text class="faint" x="{LEFT - 8}" y="{y(row) + 4:.1f}" text-anchor="end">{row:g}</text>'
-    for count in sorted(set(conns)):
+    beside = math.inf
+    for count in sorted(set(conns), reverse=True):
         yield f'<line class="grid" x1="{x(count):.1f}" y1="{TOP}" x2="{x(count):.1f}" y2="{BOTTOM + 5}"/>'
+        if beside - x(count) < LABEL_WIDTH:
+            continue
+        beside = x(count)
         yield f'<text class="faint" x="{x(count):.1f}" y="{BOTTOM + 19}" text-anchor="middle">{count:,}</text>'
     yield f'<text class="faint" x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 38}" text-anchor="middle">connections</text>'
     for n, (_, series, _, _, dashed) in enumerate(SERIES):
