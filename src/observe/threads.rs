@@ -50,7 +50,7 @@ struct Track {
     last: (f64, f64),
     last_at: Stamp,
     alive: bool,
-    /// the only core that it may run on, at the end of the last interval in which it ran
+    /// the only core that it may run on, at the end of the last interval in which it ran, or else of its first one
     core: Option<u32>,
     is_core_known: bool,
 }
@@ -133,8 +133,8 @@ impl Threads {
     pub(super) fn mark(&mut self, at: Stamp) {
         self.marked = at;
         for (tid, track) in &mut self.known {
-            // A pool of idle threads costs nothing here.
-            let ran = track.last.0 > track.mark.0;
+            // A pool of idle threads costs nothing here. Less time than before is that of a new thread with an old number.
+            let ran = track.last.0 != track.mark.0;
             track.mark = track.last;
             if track.alive && (ran || !track.is_core_known) {
                 (track.core, track.is_core_known) = (only_core_of(*tid), true);
@@ -194,6 +194,25 @@ mod tests {
     fn our_long_thread_name_is_whole_again() {
         assert_eq!(full_name("sockbench-obser"), "sockbench-observer");
         assert_eq!(full_name("load-255"), "load-255");
+    }
+
+    #[test]
+    fn a_thread_is_asked_for_its_core_where_it_ran_or_is_new() {
+        let (own, elsewhere) = (nix::unistd::gettid().as_raw(), Some(9999));
+        let after = |used_before: f64, used: f64, is_core_known: bool| {
+            let (mark, last) = ((used_before, 0.0), (used, 0.0));
+            let (name, last_at) = (String::new(), Stamp::ZERO);
+            let track = Track { name, first: (0.0, 0.0), mark, last, last_at, alive: true, core: elsewhere, is_core_known };
+            let mut threads = Threads { known: HashMap::from([(own, track)]), ..Threads::default() };
+            threads.mark(Stamp::from_millis(1000));
+            threads.known[&own].core
+        };
+        let now = only_core_of(own);
+        assert_ne!(now, elsewhere);
+        assert_eq!(after(1.0, 1.0, true), elsewhere, "it was idle");
+        assert_eq!(after(1.0, 1.5, true), now, "it ran");
+        assert_eq!(after(1.0, 0.0, true), now, "another thread has its number");
+        assert_eq!(after(1.0, 1.0, false), now, "it is new");
     }
 
     #[test]
