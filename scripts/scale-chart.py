@@ -37,10 +37,10 @@ def medians(done):
 
 
 def steps(low, high):
-    """1, 2, 5, 10, ... from the last one up to `low` to the first one from `high` on."""
-    ladder = [digit * 10**power for power in range(-1, 8) for digit in (1, 2, 5)]
+    """1, 2, 5, 10, ... from the last one up to `low` to the first one above `high`."""
+    ladder = [digit * 10**power for power in range(-6, 8) for digit in (1, 2, 5)]
     first = max(step for step in ladder if step <= low)
-    last = min(step for step in ladder if step >= high)
+    last = min(step for step in ladder if step > high)
     return [step for step in ladder if first <= step <= last]
 
 
@@ -98,13 +98,19 @@ def main():
         sys.exit(__doc__.strip())
     try:
         done = json.loads(Path(sys.argv[1]).read_text())
-    except (OSError, ValueError) as error:
-        sys.exit(f"scale-chart.py: {sys.argv[1]}: {error}")
-    lines = medians(done)
+        lines = medians(done)
+    except OSError as error:
+        sys.exit(f"scale-chart.py: {sys.argv[1]}: {error.strerror}")
+    except (ValueError, AttributeError, TypeError, LookupError):
+        sys.exit(f"scale-chart.py: {sys.argv[1]}: not a file that speed.py's --state names")
     wanted = [series for _, series, *_ in SERIES]
     if missing := [f"{end} of {who}" for end, who in wanted if len(lines.get((end, who), {})) < 2]:
         sys.exit(f"scale-chart.py: {sys.argv[1]}: fewer than two sizes of kept connections on two cores: {', '.join(missing)}")
-    Path(sys.argv[2]).write_text("\n".join(chart({series: lines[series] for series in wanted})) + "\n")
+    text = "\n".join(chart({series: lines[series] for series in wanted})) + "\n"
+    try:
+        Path(sys.argv[2]).write_text(text)
+    except OSError as error:
+        sys.exit(f"scale-chart.py: {sys.argv[2]}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ Rows of the first table: kept connections, a connection a request which the serv
 (the last two with the first of --conns). Each further kind has a table of its own:
   small  what one request costs in time, and the memory of a client with 100 users. It comes first in a round, and waits up to 65 s
          for fewer than 100 sockets in TIME_WAIT; how many there were is a row
-  late   p99 lateness of open loops of 30,000 and 60,000 requests/s: from the time at which a request was due until it was sent
+  late   p99 lateness of open loops of 30,000 and 60,000 requests/s: from the time at which a request was due until it was sent;
+         waits like small, for fewer than 2,000
   idle   bytes of an idle kept connection in its server's own memory, up to 19,000 of them, more than the server has with one
   ring   CPU of a connection that the client closes: fresh ports against a ring that is all in TIME_WAIT, in private namespaces
   first  p99.9 in the first second of an open loop of 100,000 requests/s and after it
@@ -60,6 +61,7 @@ KINDS = {"kept": "kept", "short": "a connection a request", "open": f"open loop,
 RATIO = ("{:.3f}", lambda value, other: value / other)
 FURTHER = {
     "small": ("ms or MiB", "{:,.2f}", None, None),
+    # Before `idle`, whose ports are then in TIME_WAIT.
     "late": (f"p99 lateness, us, {of.LATE_CONNS} connections", "{:,.0f}", lambda who, how: (TIMED_FLOOR, how),
              (f"more than the {TIMED_FLOOR}, us", "{:+,.0f}", lambda value, other: value - other)),
     "idle": ("bytes an idle connection", "{:,.0f}", None, None),
