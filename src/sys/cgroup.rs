@@ -4,11 +4,11 @@
 //! `cpu.cfs_quota_us`, `cpu.cfs_period_us` and `cpu.stat` (Documentation/scheduler/sched-bwc.rst), `/proc/PID/cgroup`
 //! (cgroups(7)). A quota of any ancestor counts: the tightest one is in force.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::proc_mount::read_if_there;
+use super::proc_text;
 
 /// The control groups that limit one process' CPU, innermost first; none of them has to have a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,8 @@ impl CpuGroups {
     ///
     /// Errors: the process has ended, or no hierarchy with a CPU controller is mounted (`NotFound`).
     pub fn read_of(pid: u32) -> io::Result<Self> {
-        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
-        let mounts = fs::read_to_string("/proc/self/mounts")?;
+        let groups = proc_text::read(format!("/proc/{pid}/cgroup"))?;
+        let mounts = proc_text::read("/proc/self/mounts")?;
         let found = parse_groups(&groups, &mounts).into_iter().find(CpuGroups::is_readable);
         found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no CPU controller is mounted below /sys/fs/cgroup"))
     }

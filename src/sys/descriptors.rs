@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::proc_text;
+
 /// The descriptors that a process has open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OpenDescriptors {
@@ -29,7 +31,7 @@ pub fn read_open(pid: u32) -> io::Result<OpenDescriptors> {
 ///
 /// Errors: it has ended, or the file has no such line.
 pub fn read_limit(pid: u32) -> io::Result<Option<u64>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let text = proc_text::read(format!("/proc/{pid}/limits"))?;
     let limit = parse_limit(&text)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/limits: no open files")))?;
     Ok((limit < u64::MAX).then_some(limit))

@@ -8,6 +8,7 @@ use nix::sys::utsname::uname;
 use sysinfo::{MemoryRefreshKind, System};
 
 use super::cgroup::CpuGroups;
+use super::proc_text;
 use super::sysctl::read_sysctls;
 use crate::model::facts::{Fact, HostUsage};
 use crate::model::result::Host;
@@ -31,7 +32,7 @@ pub fn read_name() -> io::Result<String> {
 }
 
 fn read_sys(key: &str) -> io::Result<String> {
-    Ok(std::fs::read_to_string(format!("/proc/sys/{key}"))?.trim().to_owned())
+    Ok(proc_text::read(format!("/proc/sys/{key}"))?.trim().to_owned())
 }
 
 /// `host{}` of a run result; what could not be read comes as rows (key, reason).
@@ -69,7 +70,7 @@ pub fn read_host() -> (Host, Vec<(String, String)>) {
 /// CPUs of the machine, whatever this process may use of them (`cpuN` lines of proc_stat(5)): the host's CPU figures are
 /// shares of all of them.
 fn online_cpus() -> Option<u32> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let stat = proc_text::read("/proc/stat").ok()?;
     let is_cpu = |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     Some(stat.lines().filter(is_cpu).count() as u32).filter(|n| *n > 0)
 }

@@ -17,6 +17,7 @@ pub mod own_process;
 pub mod owner;
 pub mod proc_mount;
 pub mod proc_net;
+mod proc_text;
 pub mod process;
 mod raw;
 pub mod reach;

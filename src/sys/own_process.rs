@@ -2,6 +2,7 @@
 
 use procfs::process::Process;
 
+use super::proc_text;
 use super::process::Stat;
 
 /// See the module.
@@ -39,7 +40,7 @@ pub fn read() -> OwnProcess {
 
 /// Seconds of Unix time from clock ticks since boot.
 fn start_of(ticks: u64) -> Option<f64> {
-    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let stat = proc_text::read("/proc/stat").ok()?;
     let boot: u64 = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse().ok())?;
     Some(boot as f64 + ticks as f64 / procfs::ticks_per_second() as f64)
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use super::proc_text;
+
 /// What to say instead of an errno.
 pub const NO_PROC: &str = "/proc is not mounted here";
 
@@ -13,7 +15,7 @@ pub fn is_mounted() -> bool {
 
 /// The content of a file that some kernels have; none where it is not there.
 pub(super) fn read_if_there(file: &Path) -> io::Result<Option<String>> {
-    match std::fs::read_to_string(file) {
+    match proc_text::read(file) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         read => read.map(Some),
     }

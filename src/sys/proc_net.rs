@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::proc_mount::read_if_there;
+use super::proc_text;
 use crate::model::facts::{KernelCounters, Sockstat};
 
 /// Socket counts, v4 + v6.
@@ -15,7 +16,7 @@ use crate::model::facts::{KernelCounters, Sockstat};
 /// Errors: unreadable, or a line or word that is not there. Without IPv6 in the kernel sockstat6 does not exist,
 /// which is no error.
 pub fn read_sockstat() -> io::Result<Sockstat> {
-    let v4 = std::fs::read_to_string("/proc/net/sockstat")?;
+    let v4 = proc_text::read("/proc/net/sockstat")?;
     let v6 = read_if_there(Path::new("/proc/net/sockstat6"))?;
     parse_sockstat(&v4, v6.as_deref()).ok_or_else(|| unreadable("/proc/net/sockstat"))
 }
@@ -24,8 +25,8 @@ pub fn read_sockstat() -> io::Result<Sockstat> {
 ///
 /// Errors: unreadable, or a counter that is not there.
 pub fn read_counters() -> io::Result<KernelCounters> {
-    let netstat = std::fs::read_to_string("/proc/net/netstat")?;
-    let snmp = std::fs::read_to_string("/proc/net/snmp")?;
+    let netstat = proc_text::read("/proc/net/netstat")?;
+    let snmp = proc_text::read("/proc/net/snmp")?;
     parse_counters(&netstat, &snmp)
         .map_err(|missing| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/net/netstat, snmp: no counter {missing}")))
 }

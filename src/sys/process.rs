@@ -13,6 +13,7 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
+use super::proc_text;
 use crate::model::facts::{ProcessUsage, ThreadUsage};
 
 /// CPU (all threads, those that ended included) and resident memory of one process, without its children.
@@ -26,7 +27,7 @@ pub fn read_usage(pid: u32) -> io::Result<ProcessUsage> {
         clock_getcpuclockid(Pid::from_raw(pid.cast_signed())).map_err(io::Error::from)?
     };
     let cpu = clock.now().map_err(io::Error::from)?;
-    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let statm = proc_text::read(format!("/proc/{pid}/statm"))?;
     let pages = statm.split_whitespace().nth(1).and_then(|w| w.parse::<u64>().ok());
     let pages = pages.ok_or_else(|| unexpected(&format!("/proc/{pid}/statm")))?;
     let cpu_s = cpu.tv_sec() as f64 + cpu.tv_nsec() as f64 / 1e9;
@@ -146,7 +147,7 @@ pub fn is_gone(e: &io::Error) -> bool {
 ///
 /// Errors: the process is gone.
 pub fn read_name(pid: u32) -> io::Result<String> {
-    Ok(std::fs::read_to_string(format!("/proc/{pid}/comm"))?.trim_end().to_owned())
+    Ok(proc_text::read(format!("/proc/{pid}/comm"))?.trim_end().to_owned())
 }
 
 /// The command line, word by word; the name where there is none.
@@ -254,7 +255,7 @@ impl ThreadReader {
         let name = if let Some(name) = self.names.get(&tid) {
             name.clone()
         } else {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
+            let name = proc_text::read(format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned();
             // A thread names itself after its start: until then it bears its parent's name, which is not kept.
             if tid == pid.cast_signed() || self.names.get(&pid.cast_signed()).is_some_and(|parent| *parent != name) {
                 self.names.insert(tid, name.clone());

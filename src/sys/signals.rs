@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::clock::Clock;
+use super::proc_text;
 use super::thread;
 use crate::model::time::Stamp;
 
@@ -106,7 +107,7 @@ impl StopFlag {
 
 /// Whether this process was started with `signal` ignored (proc_pid_status(5), `SigIgn`); false where that cannot be read.
 pub(super) fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = proc_text::read("/proc/self/status").unwrap_or_default();
     mask_of(&status).is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 

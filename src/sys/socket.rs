@@ -17,6 +17,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::clock::Clock;
+use super::proc_text;
 use super::raw;
 use crate::model::outcome::{Call, EADDRNOTAVAIL};
 use crate::model::plan::{PortMode, PortRange};
@@ -200,7 +201,7 @@ pub fn is_own_address(ip: IpAddr) -> bool {
 
 fn nonlocal_bind(ip: IpAddr) -> bool {
     let family = if ip.is_ipv4() { "ipv4" } else { "ipv6" };
-    std::fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind")).is_ok_and(|v| v.trim() == "1")
+    proc_text::read(format!("/proc/sys/net/{family}/ip_nonlocal_bind")).is_ok_and(|v| v.trim() == "1")
 }
 
 fn is_interface_address(ip: IpAddr) -> bool {

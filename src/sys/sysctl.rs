@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::proc_mount;
+use super::proc_text;
 use crate::model::plan::PortRange;
 use crate::model::result::Sysctls;
 
@@ -22,7 +23,7 @@ pub fn path_of(key: &str) -> io::Result<PathBuf> {
 ///
 /// Errors: ENOENT where this namespace or kernel has no such setting, EACCES.
 pub fn read(key: &str) -> io::Result<String> {
-    let text = std::fs::read_to_string(path_of(key)?).map_err(proc_mount::why)?;
+    let text = proc_text::read(path_of(key)?).map_err(proc_mount::why)?;
     Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
