@@ -23,18 +23,24 @@ pub(super) fn no_command(words: &[String]) -> Option<String> {
     }
 }
 
+/// `rate` of `-rate=5`: one dash, and more letters than a flag and its value have.
+pub(super) fn long_of_one_dash(word: &str) -> Option<&str> {
+    let name = word.strip_prefix('-')?.split('=').next()?;
+    let is_long = name.len() > 2 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !name.starts_with('-');
+    is_long.then_some(name)
+}
+
 /// The flag that a word with one dash means, as Go's programs spell long flags: `-disable-keepalive`, `-rate=5`. None
 /// for flags of one letter, and for their values (`-d10s`).
 pub(super) fn one_dash<'w>(words: &'w [String], long_flags: &[&str]) -> Option<(&'w str, String)> {
     let is_load = words.first().is_some_and(|w| ["load", "study"].contains(&w.as_str()));
     words.iter().filter(|_| is_load).take_while(|w| w.as_str() != "--").find_map(|word| {
-        let name = word.strip_prefix('-')?.split('=').next()?;
-        let is_long = name.len() > 2 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-') && !name.starts_with('-');
+        let name = long_of_one_dash(word)?;
         if name == "host" {
             return Some(("-host", "-H 'Host: NAME'; hey's -host. The URL is an argument of its own".to_owned()));
         }
         let two = format!("--{name}");
-        let known = is_long.then(|| long_flags.contains(&name).then(|| format!("{two}, with two dashes")))?;
+        let known = long_flags.contains(&name).then(|| format!("{two}, with two dashes"));
         let hint = known.or_else(|| HABITS.iter().find(|(names, _)| names.contains(&two.as_str())).map(|h| h.1.to_owned()))?;
         Some((word.split('=').next().unwrap_or(word), hint))
     })
