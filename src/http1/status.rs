@@ -3,7 +3,7 @@
 /// A status (RFC 9110 section 15; 431 is RFC 6585).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[allow(missing_docs, reason = "each has its number beside it")]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Status {
     #[strum(serialize = "200 OK")]
     Ok,

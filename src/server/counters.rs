@@ -14,7 +14,7 @@ pub const BUCKETS_US: [u64; 14] =
 /// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
 #[strum(serialize_all = "kebab-case")]
-#[repr(usize)]
+#[repr(u8)]
 pub enum CloseReason {
     /// the client sent its FIN between requests
     ClientFin,
@@ -34,6 +34,8 @@ pub enum CloseReason {
     BodyTimeout,
     /// the client does not read
     WriteTimeout,
+    /// epoll_ctl(2) failed: memory, or fs.epoll.max_user_watches
+    Unwatched,
     /// ended by a drain after its last answer
     Drain,
     /// still busy when the drain timed out

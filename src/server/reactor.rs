@@ -1,9 +1,10 @@
 //! One event loop: its own poll, listeners, connections and buffers. It moves bytes and time into [`Conn`] and does
 //! what that asks for.
 //!
-//! mio is edge-triggered. A socket is registered for reading, and for both directions once a write would have blocked;
-//! what an edge said is remembered in the slot (`readable`, `writable`) until a call says otherwise. A read may stop at a short one, which saves the
-//! call that ends in EAGAIN, but not when the edge said that the peer has finished: data and FIN share one edge.
+//! mio is edge-triggered. A socket is registered for reading when it first has to wait, and for both directions once a write
+//! would have blocked; what an edge said is remembered in the slot (`readable`, `writable`) until a call says otherwise. A read
+//! may stop at a short one, which saves the call that ends in EAGAIN, but not when the edge said that the peer has finished: data
+//! and FIN share one edge.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,7 +21,7 @@ use slab::Slab;
 use super::Shared;
 use super::conn::{Conn, Ctx, Job, JobResult, RequestHeads, Rules, Spare};
 use super::pools::{Completion, Task, WorkerPool};
-use super::slot::{Slot, again, read, slot_of, watch_write, write};
+use super::slot::{Slot, again, read, slot_of, watch, watch_write, write};
 use crate::evloop::{Deadlines, Generation, SlotToken};
 use crate::http1::encode::Answers;
 use crate::model::limits;
@@ -29,8 +30,9 @@ use crate::sys::clock::{Clock, wall};
 use crate::sys::listen::is_of_one_connection;
 use crate::sys::thread;
 
-/// Events taken from one poll.
-const EVENTS: usize = 1024;
+/// Events taken from one poll. A turn reads all requests before it answers; with more of them the kernel's state of the first
+/// connections is out of the cache by then (docs/MEASURING.md).
+const EVENTS: usize = 64;
 /// Token of the waker; listeners count down from the next.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
@@ -64,6 +66,8 @@ pub(super) struct Reactor {
     heads: RequestHeads,
     scratch: Box<[u8]>,
     generation: Generation,
+    /// turns one after the other that took as many events as one takes
+    full_turns: usize,
     accept_at: Stamp,
     drain_timeout: Duration,
     core: Option<usize>,
@@ -119,6 +123,7 @@ impl Reactor {
             heads: RequestHeads::default(),
             scratch: vec![0; limits::READ_BUDGET].into_boxed_slice(),
             generation: Generation::default(),
+            full_turns: 0,
             accept_at: Stamp::ZERO,
             drain_timeout: p.drain_timeout,
             core: p.core,
@@ -143,11 +148,13 @@ impl Reactor {
         loop {
             // From the last turn's time, which saves a clock read; late by a turn at most.
             let timeout = self.timeout(now);
-            match self.poll.poll(&mut events, timeout) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => events.clear(),
+            let polled = self.poll.poll(&mut events, timeout);
+            now = self.clock.now();
+            match polled {
+                // SIGCONT does it. What came while this process was stopped is looked at before a connection may be late.
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             }
-            now = self.clock.now();
             if now >= date_due {
                 date_due = self.set_date(now);
             }
@@ -170,7 +177,7 @@ impl Reactor {
                         slot.read_closed |= event.is_read_closed();
                         if event.is_error() {
                             // The client reset it. A connection that waits for a job does not read, so nothing else says so.
-                            self.tell(token, now, Conn::on_reset);
+                            self.tell(token, now, &Conn::on_reset);
                         } else {
                             self.drive(token, now);
                         }
@@ -194,20 +201,32 @@ impl Reactor {
                     self.drive(token, now);
                 }
             }
-            while let Some(slot) = self.deadlines.pop(now) {
-                let Some(Slot { generation, .. }) = self.slots.get(slot as usize) else { continue };
-                let token = SlotToken { slot, generation: *generation };
-                self.tell(token, now, Conn::on_deadline);
-            }
+            self.expire(now, events.iter().nth(EVENTS - 1).is_some());
             if let Some(cut_at) = self.cut_at {
                 if now >= cut_at {
                     self.listeners.clear();
-                    self.for_all(|r, token| r.tell(token, now, Conn::on_cut));
+                    self.for_all(|r, token| r.tell(token, now, &Conn::on_cut));
                 }
                 if self.slots.is_empty() && self.listeners.is_empty() {
                     return Ok(());
                 }
             }
+        }
+    }
+
+    /// Deals with connections that are late, unless more events wait in the kernel after a full turn, as they do where this process
+    /// stood still: a connection is late only once its event was looked at. Each has one at most, so the number of full turns is
+    /// bounded.
+    fn expire(&mut self, now: Stamp, is_full: bool) {
+        self.full_turns = if is_full { self.full_turns + 1 } else { 0 };
+        if is_full && self.full_turns * EVENTS <= self.slots.len() {
+            return;
+        }
+        self.full_turns = 0;
+        while let Some(slot) = self.deadlines.pop(now) {
+            let Some(Slot { generation, .. }) = self.slots.get(slot as usize) else { continue };
+            let token = SlotToken { slot, generation: *generation };
+            self.tell(token, now, &Conn::on_deadline);
         }
     }
 
@@ -240,17 +259,17 @@ impl Reactor {
             let mut left = budget;
             while self.listeners[i].ready && left > 0 && now >= self.accept_at && self.shared.room.take() {
                 left -= 1;
-                let mut stays = false;
                 match self.listeners[i].socket.accept() {
-                    Ok((stream, _)) => stays = self.admit(stream, now),
+                    Ok((stream, _)) => {
+                        self.admit(stream, now);
+                        continue;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.listeners[i].ready = false,
                     Err(e) if e.raw_os_error().is_some_and(is_of_one_connection) => {}
                     // No second edge comes for the connections that wait: try again by the clock.
                     Err(e) => self.pause_accept(now, &e),
                 }
-                if !stays {
-                    self.give_back_place();
-                }
+                self.give_back_place();
             }
         }
     }
@@ -268,24 +287,19 @@ impl Reactor {
         }
     }
 
-    /// Takes a connection in. False: it was closed at once.
-    fn admit(&mut self, mut stream: TcpStream, now: Stamp) -> bool {
+    /// Takes a connection in. The poll hears of it only when it has to wait: its request is usually there, and its answer may
+    /// be its end.
+    fn admit(&mut self, stream: TcpStream, now: Stamp) {
         self.generation = self.generation.next();
         let generation = self.generation;
         let entry = self.slots.vacant_entry();
         let token = SlotToken { slot: entry.key() as u32, generation };
-        if let Err(e) = self.poll.registry().register(&mut stream, Token(token.bits()), Interest::READABLE) {
-            // ENOMEM or max_user_watches: this connection closes, the next ones wait.
-            self.pause_accept(now, &e);
-            return false;
-        }
         self.shared.counters[self.number].accepted.add(1);
         self.shared.mailboxes[self.number].living.begin(token);
         let counters = &self.shared.counters[self.number];
         let cx =
             Ctx { now, rules: &self.rules, answers: &self.answers, counters, spare: &mut self.spare, heads: &mut self.heads };
         let conn = Conn::new(&cx);
-        // The request is usually there already.
         entry.insert(Slot {
             stream,
             conn,
@@ -294,19 +308,19 @@ impl Reactor {
             writable: true,
             read_closed: false,
             queued: false,
+            watched: false,
             watches_write: false,
         });
         if self.cut_at.is_some() {
-            self.tell(token, now, Conn::on_drain);
+            self.tell(token, now, &Conn::on_drain);
         } else {
             self.drive(token, now);
         }
-        true
     }
 
     fn take_results(&mut self, now: Stamp) {
         while let Ok(Completion { token, result }) = self.results.try_recv() {
-            self.tell(token, now, |conn, cx| conn.on_job_done(cx, result));
+            self.tell(token, now, &|conn, cx| conn.on_job_done(cx, result));
         }
     }
 
@@ -322,7 +336,7 @@ impl Reactor {
                 slot.readable = true;
             }
             r.drive(token, now);
-            r.tell(token, now, Conn::on_drain);
+            r.tell(token, now, &Conn::on_drain);
         });
     }
 
@@ -340,7 +354,7 @@ impl Reactor {
     }
 
     /// Gives a connection an event, then does what it asks for.
-    fn tell(&mut self, token: SlotToken, now: Stamp, event: impl FnOnce(&mut Conn, &mut Ctx<'_>)) {
+    fn tell(&mut self, token: SlotToken, now: Stamp, event: &dyn Fn(&mut Conn, &mut Ctx<'_>)) {
         let Some(slot) = slot_of(&mut self.slots, token) else { return };
         let counters = &self.shared.counters[self.number];
         let mut cx =
@@ -386,6 +400,13 @@ impl Reactor {
                 return;
             }
             if !(slot.readable && slot.conn.wants_read()) {
+                if !slot.watched
+                    && let Err(e) = watch(self.poll.registry(), slot, token)
+                {
+                    // ENOMEM or max_user_watches: this connection ends, the next ones wait.
+                    self.pause_accept(now, &e);
+                    return self.tell(token, now, &Conn::on_unwatched);
+                }
                 break;
             }
             if budget == 0 {

@@ -21,7 +21,7 @@ pub enum Route {
 
 /// Label `handler` of the counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
+#[repr(u8)]
 pub enum Handler {
     /// `/health`
     Health,

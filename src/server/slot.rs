@@ -26,6 +26,8 @@ pub(super) struct Slot {
     pub(super) read_closed: bool,
     /// on the list of those that are driven on
     pub(super) queued: bool,
+    /// the poll knows it
+    pub(super) watched: bool,
     /// its events say when it can be written to
     pub(super) watches_write: bool,
 }
@@ -60,9 +62,19 @@ pub(super) fn write(slot: &mut Slot, cx: &mut Ctx<'_>, clock: Clock) {
 #[cold]
 pub(super) fn watch_write(registry: &Registry, slot: &mut Slot, token: SlotToken, cx: &mut Ctx<'_>) {
     slot.watches_write = true;
-    let both = Interest::READABLE | Interest::WRITABLE;
-    if registry.reregister(&mut slot.stream, Token(token.bits()), both).is_err() {
-        slot.conn.on_reset(cx);
+    if watch(registry, slot, token).is_err() {
+        slot.conn.on_unwatched(cx);
+    }
+}
+
+/// Has the poll report what the connection waits for; what is ready already is reported too. Errors: epoll_ctl(2).
+pub(super) fn watch(registry: &Registry, slot: &mut Slot, token: SlotToken) -> io::Result<()> {
+    let interest = if slot.watches_write { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+    let token = Token(token.bits());
+    if std::mem::replace(&mut slot.watched, true) {
+        registry.reregister(&mut slot.stream, token, interest)
+    } else {
+        registry.register(&mut slot.stream, token, interest)
     }
 }
 

@@ -264,6 +264,27 @@ fn a_drain_that_takes_too_long_is_cut() {
     assert_eq!(closes(&server.stop(), "drain-cut"), 1);
 }
 
+/// Closing with bytes unread would reset the connection, and a reset can overtake the answer.
+#[test]
+fn a_client_that_sends_more_than_it_announced_gets_its_answer_and_no_reset() {
+    let server = start(&plan());
+    let last = "GET /io?ms=1000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    for (first, more) in
+        [(last, "\r\n"), (last, HEALTH), (&[HEALTH, last].concat(), "\r\n"), (&last.replace("/io", "/health"), "")]
+    {
+        let mut s = server.connect();
+        s.write_all(first.as_bytes()).unwrap();
+        if !more.is_empty() {
+            read_by_peer(&s);
+            s.write_all(more.as_bytes()).unwrap();
+        }
+        let text = read_all(&mut s);
+        assert_eq!(text.matches("HTTP/1.1 200 OK").count(), first.matches("GET ").count(), "{first}: {text}");
+    }
+    let summary = server.stop();
+    assert_eq!(closes(&summary, "announced"), 4, "{summary:?}");
+}
+
 #[test]
 fn every_answer_is_counted_once_also_with_a_drain_in_the_middle() {
     let server = start(&ServerPlan { reactors: 2, ..plan() });

@@ -228,6 +228,23 @@ fn dripped_heads_and_stalled_bodies_are_408_and_idle_ones_end_in_silence() {
     assert!(served.connect().is_at_end(), "also before the first request");
 }
 
+/// More connections than one turn takes events: none is late before its request was looked at.
+#[test]
+fn requests_that_came_while_the_server_stood_still_are_answered() {
+    let idle = Duration::from_secs(2);
+    let served = Served::start(&["--idle-timeout", "2s"]);
+    let mut peers: Vec<Peer> = (0..300).map(|_| served.connect()).collect();
+    served.signal("STOP");
+    for peer in &mut peers {
+        peer.get("/health");
+    }
+    sleep(idle + Duration::from_secs(1));
+    served.signal("CONT");
+    for (i, peer) in peers.iter_mut().enumerate() {
+        assert_eq!(peer.answer().status, 200, "{i}");
+    }
+}
+
 #[test]
 fn a_client_that_takes_nothing_is_let_go() {
     let served = Served::start(&["--write-timeout", "300ms", "--admin", "127.0.0.1:0"]);

@@ -1,6 +1,6 @@
 //! How a connection answers, and how it ends.
 
-use super::{Conn, Ctx, Job, Request, State};
+use super::{Conn, Ctx, Request, State};
 use crate::http1::encode::Link;
 use crate::http1::fault::Fault;
 use crate::http1::request::Method;
@@ -19,14 +19,15 @@ impl Conn {
                 self.answered(cx, Status::Ok, link);
             }
             Route::Fault(_, status) => self.answer_error(cx, status),
-            Route::Io(time) => self.start_job(Job::Io(time)),
-            Route::Cpu => self.start_job(Job::Cpu),
+            Route::Io(_) | Route::Cpu => self.start_job(),
         }
     }
 
-    fn start_job(&mut self, job: Job) {
+    fn start_job(&mut self) {
         self.state = State::Job;
-        self.job = Some(job);
+        self.job_due = true;
+        // The socket is not read meanwhile.
+        self.request.is_last = false;
         self.read_deadline = Stamp::NEVER;
     }
 
@@ -78,5 +79,28 @@ impl Conn {
         self.reason = reason;
         self.shutdown = true;
         self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
+    }
+    /// The kernel cannot report its events (epoll_ctl(2) failed).
+    pub fn on_unwatched(&mut self, cx: &mut Ctx<'_>) {
+        self.close(cx, CloseReason::Unwatched);
+    }
+
+    /// The drain's time is up.
+    pub fn on_cut(&mut self, cx: &mut Ctx<'_>) {
+        let ending = matches!(self.state, State::AwaitFin | State::Linger);
+        self.close(cx, if ending { self.reason } else { CloseReason::DrainCut });
+    }
+
+    pub(super) fn close(&mut self, cx: &mut Ctx<'_>, reason: CloseReason) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.reason = reason;
+        cx.counters.closed(reason);
+        if let Some(b) = &mut self.buffers {
+            cx.counters.unsent.add(b.clear() as u64);
+        }
+        cx.spare.give(self.buffers.take());
     }
 }
