@@ -1,4 +1,4 @@
-//! A few received bytes, kept for a report in case the answer fails. Fixed in size: it costs no allocation.
+//! A few received bytes, kept for a report in case the answer fails. Fixed in size: no answer makes it grow.
 
 /// Most bytes kept: what an excerpt of 80 characters can show.
 const BYTES: usize = 80;

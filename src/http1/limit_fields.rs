@@ -13,9 +13,14 @@ pub(super) struct LimitFields {
 }
 
 impl LimitFields {
-    /// Looks at a whole head, once for each status in turn: at a rate limit every answer has the same fields.
+    /// Whether an answer with `status` refuses more for now.
+    pub(super) fn come_with(status: u16) -> bool {
+        matches!(status, 429 | 503)
+    }
+
+    /// Looks at a whole head of such a status, once for each in turn: at a rate limit every answer has the same fields.
     pub(super) fn on_head(&mut self, status: u16, head: &[u8]) {
-        if matches!(status, 429 | 503) && self.status != status {
+        if self.status != status {
             *self = Self { status, text: find(head) };
         }
     }
@@ -46,6 +51,7 @@ mod tests {
     fn fields_about_a_limit_are_found_whatever_their_case() {
         let of = |status: u16, fields: &str| {
             let mut seen = LimitFields::default();
+            assert!(LimitFields::come_with(status));
             seen.on_head(status, format!("HTTP/1.1 {status} No\r\n{fields}\r\n").as_bytes());
             seen.of(status).map(str::to_owned)
         };
@@ -53,6 +59,6 @@ mod tests {
         let both = of(503, "RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 17\r\n");
         assert_eq!(both.as_deref(), Some("RateLimit-Remaining: 0; X-RateLimit-Reset: 17"));
         assert_eq!(of(429, "Rate: 5\r\nretry-after-me: no\r\n"), None);
-        assert_eq!(of(500, "Retry-After: 5\r\n"), None, "a failure is no limit");
+        assert!(!LimitFields::come_with(500), "a failure is no limit");
     }
 }

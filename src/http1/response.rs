@@ -13,21 +13,24 @@
 //! assert_eq!(r.answer(), Answer { status: 200, keep: true, body_bytes: 2, server_timing_us: None });
 //! ```
 
+use std::sync::Arc;
+
 use memchr::memmem;
 
 use super::chunked::{Broken, ChunkFault, Chunked, Step};
-use super::excerpt::Excerpt;
 use super::expect::Expect;
 use super::foreign;
-use super::head_fault::{self, HeadFault};
+use super::head_fault::HeadFault;
 use super::limit_fields::LimitFields;
 use super::recent::RecentHeads;
 use super::response_head;
 use crate::model::protocol_fault::ProtocolFault;
 use crate::model::received::{Framing, Received, SurplusKind};
 
+mod aside;
 mod progress;
 
+use aside::{Aside, is_line_ends};
 pub use progress::{Answer, AtEof, Progress, Start, Surplus};
 
 /// Answer heads that a loop has read lately. They fit one [`Expect`]: whoever reads with another needs a table of its own.
@@ -41,7 +44,8 @@ const KEPT_ROOM: usize = 16 * 1024;
 enum State {
     Head,
     Fixed(u64),
-    Chunks(Chunked),
+    /// see [`Aside::chunks`]
+    Chunks,
     UntilEof,
     Done,
 }
@@ -49,51 +53,61 @@ enum State {
 /// Reads one answer after another from a connection's bytes.
 #[derive(Debug)]
 pub struct ResponseReader {
-    expect: Expect,
+    expect: Arc<Expect>,
     state: State,
     start: Start,
-    /// of a head that arrives in pieces
-    partial: Vec<u8>,
     answer: Answer,
     framing: Option<Framing>,
     any: bool,
     /// an interim answer (1xx) came
     interim: bool,
-    /// bytes before the answer that belong to none
-    before: u64,
-    excerpt: Excerpt,
-    limit_fields: LimitFields,
+    /// none while all answers were whole, sound, alone, not chunked, and no refusal of more
+    aside: Option<Box<Aside>>,
 }
+
+// A user fits few cache lines: thousands of them take turns.
+const _: () = assert!(size_of::<ResponseReader>() <= 96);
 
 impl ResponseReader {
     /// A reader for the answers of one connection after another.
-    pub fn new(expect: Expect) -> Self {
+    pub fn new(expect: impl Into<Arc<Expect>>) -> Self {
         Self {
-            expect,
+            expect: expect.into(),
             state: State::Head,
             start: Start::Fresh,
-            partial: Vec::new(),
             answer: Answer::default(),
             framing: None,
             any: false,
             interim: false,
-            before: 0,
-            excerpt: Excerpt::default(),
-            limit_fields: LimitFields::default(),
+            aside: None,
         }
+    }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    /// Of a head that arrives in pieces.
+    fn partial(&self) -> &[u8] {
+        self.aside.as_ref().map_or(&[], |a| &a.partial)
+    }
+
+    /// Bytes before the answer that belong to none.
+    fn before(&self) -> u64 {
+        self.aside.as_ref().map_or(0, |a| a.before)
     }
 
     /// Prepares for the answer to the next request.
     pub fn begin(&mut self, start: Start) {
         self.state = State::Head;
         self.start = start;
-        self.partial.clear();
         self.answer = Answer::default();
         self.framing = None;
         self.any = false;
         self.interim = false;
-        self.before = 0;
-        self.excerpt.clear();
+        if let Some(aside) = &mut self.aside {
+            aside.begin();
+        }
     }
 
     /// What is known of the answer; final once [`Progress::Done`] or [`AtEof::Complete`] was returned.
@@ -108,12 +122,12 @@ impl ResponseReader {
 
     /// After a failure: the line that is wrong, or the first bytes. After a surplus: its first bytes.
     pub fn excerpt(&self) -> &[u8] {
-        self.excerpt.bytes()
+        self.aside.as_ref().map_or(&[], |a| a.excerpt.bytes())
     }
 
     /// Of an answer that refuses more for now (429, 503): the fields that say for how long.
     pub fn limit_fields(&self) -> Option<&str> {
-        self.limit_fields.of(self.answer.status)
+        self.aside.as_ref()?.limit_fields.of(self.answer.status)
     }
 
     /// What is known of an answer of which `bytes` bytes came and that did not end well; none where nothing came.
@@ -122,7 +136,7 @@ impl ResponseReader {
         self.any.then(|| Received {
             bytes,
             head_complete,
-            bare_lf: has_bare_lf(&self.partial),
+            bare_lf: has_bare_lf(self.partial()),
             status: head_complete.then_some(self.answer.status),
             framing: self.framing,
             missing_bytes: if let State::Fixed(left) = self.state { Some(left) } else { None },
@@ -139,8 +153,8 @@ impl ResponseReader {
         }
         self.any = true;
         let progress = self.advance(bytes, heads);
-        if progress == Ok(Progress::More) && self.before == 0 {
-            self.excerpt.extend(bytes);
+        if progress == Ok(Progress::More) && self.before() == 0 {
+            self.aside().excerpt.extend(bytes);
         }
         progress
     }
@@ -161,7 +175,7 @@ impl ResponseReader {
                     }
                     self.state = State::Done;
                 }
-                State::Chunks(chunks) => match chunks.on_bytes(rest) {
+                State::Chunks => match self.aside().chunks.on_bytes(rest) {
                     Ok(Step { consumed, body, done }) => {
                         self.count_body(body as u64, bytes)?;
                         rest = &rest[consumed..];
@@ -171,8 +185,9 @@ impl ResponseReader {
                         self.state = State::Done;
                     }
                     Err(broken) => {
-                        self.excerpt.set(chunks.line());
-                        self.excerpt.extend(&rest[broken.consumed + 1..]);
+                        let Aside { chunks, excerpt, .. } = self.aside();
+                        excerpt.set(chunks.line());
+                        excerpt.extend(&rest[broken.consumed + 1..]);
                         return Err(self.chunk_fault(broken));
                     }
                 },
@@ -192,7 +207,7 @@ impl ResponseReader {
             return Ok(());
         }
         self.answer.body_bytes = self.expect.body_bytes;
-        self.excerpt.extend(bytes);
+        self.aside().excerpt.extend(bytes);
         Err(ProtocolFault::BodyTooLarge)
     }
 
@@ -221,7 +236,7 @@ impl ResponseReader {
             State::Head => match self.certain_fault() {
                 Some(fault) => AtEof::Broken(fault),
                 // Line ends that were left of the answer before are no beginning of this one.
-                None if self.partial.is_empty() && self.framing.is_none() && !self.interim => AtEof::NothingCame,
+                None if self.partial().is_empty() && self.framing.is_none() && !self.interim => AtEof::NothingCame,
                 None => AtEof::Broken(ProtocolFault::TruncatedHead),
             },
             _ => AtEof::Broken(ProtocolFault::Truncated),
@@ -230,32 +245,33 @@ impl ResponseReader {
 
     /// A fault that no further bytes can undo, although more were waited for to name it better: what came is no HTTP.
     pub fn certain_fault(&self) -> Option<ProtocolFault> {
-        let shown = self.excerpt.bytes();
-        let left_of_another = self.before > 0 && !is_line_ends(shown);
-        let first = if left_of_another { shown } else { &self.partial };
+        let shown = self.excerpt();
+        let left_of_another = self.before() > 0 && !is_line_ends(shown);
+        let first = if left_of_another { shown } else { self.partial() };
         let is_foreign = matches!(self.state, State::Head) && (left_of_another || !foreign::may_be_http(first));
         is_foreign.then(|| ProtocolFault::NotHttp(foreign::recognise_all(first)))
     }
 
     /// Bytes beyond the whole answer, `rest` and what came before it; the excerpt then shows them.
     fn surplus(&mut self, rest: &[u8]) -> Option<Surplus> {
-        if rest.is_empty() && self.before == 0 {
+        let before = self.before();
+        if rest.is_empty() && before == 0 {
             return None;
         }
         let kind = if !rest.is_empty() {
-            self.excerpt.set(rest);
+            self.aside().excerpt.set(rest);
             self.surplus_kind(rest)
         } else if is_line_ends(self.excerpt()) {
             SurplusKind::LineEnd
         } else {
             SurplusKind::Other
         };
-        Some(Surplus { kind, bytes: self.before + rest.len() as u64 })
+        Some(Surplus { kind, bytes: before + rest.len() as u64 })
     }
 
     /// Bytes that came after the whole answer and before the next request began. The excerpt then shows them.
     pub fn on_surplus(&mut self, bytes: &[u8]) -> Surplus {
-        self.excerpt.set(bytes);
+        self.aside().excerpt.set(bytes);
         Surplus { kind: self.surplus_kind(bytes), bytes: bytes.len() as u64 }
     }
 
@@ -276,19 +292,18 @@ impl ResponseReader {
     /// Takes a head, or a part of it. Returns how many of `bytes` it took.
     fn take_head(&mut self, bytes: &[u8], heads: &mut AnswerHeads) -> Result<usize, ProtocolFault> {
         // Load gets the same head again and again.
-        if self.partial.is_empty()
-            && let Some((head, end)) = heads.0.find(bytes)
-        {
+        let is_piece = !self.partial().is_empty();
+        if !is_piece && let Some((head, end)) = heads.0.find(bytes) {
             self.begin_body(Ok(head), &bytes[..end])?;
             return Ok(end);
         }
         // A whole head, parsed where it is.
-        if self.partial.is_empty()
+        if !is_piece
             && bytes.starts_with(foreign::HTTP)
             && let Some(end) = memmem::find(bytes, BLANK_LINE).map(|at| at + BLANK_LINE.len())
         {
             if end > self.expect.head_bytes {
-                self.excerpt.extend(bytes);
+                self.aside().excerpt.extend(bytes);
                 return Err(ProtocolFault::HeadTooLarge);
             }
             let parsed = response_head::parse(&bytes[..end], &self.expect);
@@ -303,83 +318,35 @@ impl ResponseReader {
 
     /// A head in pieces, or one with something before it.
     fn take_piece(&mut self, bytes: &[u8]) -> Result<usize, ProtocolFault> {
-        let seam = self.partial.len();
+        let seam = self.partial().len();
         let taken = (self.expect.head_bytes + BLANK_LINE.len()).saturating_sub(seam).min(bytes.len());
-        self.partial.extend_from_slice(&bytes[..taken]);
-        let cut = self.pass_before()?;
-        if !foreign::may_be_http(&self.partial) {
+        self.aside().partial.extend_from_slice(&bytes[..taken]);
+        let (start, head_bytes) = (self.start, self.expect.head_bytes);
+        let cut = self.aside().pass_before(start, head_bytes)?;
+        if !foreign::may_be_http(self.partial()) {
             return Ok(taken);
         }
         // The end may straddle the old and the new bytes: look from three bytes before the seam.
         let from = seam.saturating_sub(cut).saturating_sub(BLANK_LINE.len() - 1);
-        let crlf = memmem::find(&self.partial[from..], BLANK_LINE).map(|at| from + at + BLANK_LINE.len());
-        let Some(end) = crlf.filter(|end| *end <= self.expect.head_bytes) else {
-            self.check_open_head(from, crlf.is_some())?;
+        let crlf = memmem::find(&self.partial()[from..], BLANK_LINE).map(|at| from + at + BLANK_LINE.len());
+        let Some(end) = crlf.filter(|end| *end <= head_bytes) else {
+            self.aside().check_open_head(from, crlf.is_some(), head_bytes)?;
             return Ok(taken);
         };
-        let head = std::mem::take(&mut self.partial);
+        let mut head = std::mem::take(&mut self.aside().partial);
         let parsed = response_head::parse(&head[..end], &self.expect);
         let begun = self.begin_body(parsed, &head[..end]);
-        self.partial = head;
-        self.partial.clear();
-        self.partial.shrink_to(KEPT_ROOM);
+        head.clear();
+        head.shrink_to(KEPT_ROOM);
+        self.aside().partial = head;
         begun?;
         Ok((cut + end).saturating_sub(seam))
-    }
-
-    /// Drops what comes before a head and belongs to no answer: line ends; on a reused connection also what cannot begin
-    /// an answer, which is left of the one before. Returns how many bytes that were.
-    ///
-    /// Errors: on a fresh connection, that this is another protocol.
-    fn pass_before(&mut self) -> Result<usize, ProtocolFault> {
-        let mut cut = self.partial.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-        let first = &self.partial[cut..];
-        if !foreign::may_be_http(first) {
-            if self.start == Start::Reused {
-                cut = memmem::find(&self.partial, foreign::HTTP).unwrap_or_else(|| {
-                    // Its beginning may be the end of what came.
-                    let tail = (1..foreign::HTTP.len()).rev().find(|n| self.partial.ends_with(&foreign::HTTP[..*n]));
-                    self.partial.len() - tail.unwrap_or(0)
-                });
-            } else if let Some(foreign) = foreign::recognise(first) {
-                self.excerpt.set(first);
-                return Err(ProtocolFault::NotHttp(foreign));
-            }
-        }
-        if cut == 0 {
-            return Ok(0);
-        }
-        if self.before == 0 {
-            self.excerpt.clear();
-        }
-        self.excerpt.extend(&self.partial[..cut]);
-        self.partial.drain(..cut);
-        self.before += cut as u64;
-        if self.before > self.expect.head_bytes as u64 {
-            return Err(ProtocolFault::NotHttp(foreign::recognise_all(self.excerpt.bytes())));
-        }
-        Ok(cut)
-    }
-
-    /// The head has no end in CR LF yet, or only beyond the limit. What is new of it begins behind `from`.
-    fn check_open_head(&mut self, from: usize, is_beyond: bool) -> Result<(), ProtocolFault> {
-        if let Some(end) = lf_end(&self.partial, from) {
-            let fault = head_fault::find(&self.partial[..end]);
-            let HeadFault { fault, line } = fault.unwrap_or(HeadFault { fault: ProtocolFault::BareLf, line: 0..end });
-            self.excerpt.set(&self.partial[line]);
-            return Err(fault);
-        }
-        if is_beyond || self.partial.len() > self.expect.head_bytes {
-            self.excerpt.set(&self.partial);
-            return Err(ProtocolFault::HeadTooLarge);
-        }
-        Ok(())
     }
 
     /// What follows a head.
     fn begin_body(&mut self, parsed: Result<response_head::Head, HeadFault>, bytes: &[u8]) -> Result<(), ProtocolFault> {
         let head = parsed.map_err(|HeadFault { fault, line }| {
-            self.excerpt.set(&bytes[line]);
+            self.aside().excerpt.set(&bytes[line]);
             fault
         })?;
         if head.is_interim() {
@@ -387,7 +354,9 @@ impl ResponseReader {
             return Ok(());
         }
         self.answer.status = head.status;
-        self.limit_fields.on_head(head.status, bytes);
+        if LimitFields::come_with(head.status) {
+            self.aside().limit_fields.on_head(head.status, bytes);
+        }
         self.answer.keep = head.keep;
         self.answer.server_timing_us = head.server_timing_us;
         self.framing = Some(head.framing);
@@ -397,13 +366,16 @@ impl ResponseReader {
             _ => None,
         };
         if let Some(fault) = fault {
-            self.excerpt.set(bytes);
+            self.aside().excerpt.set(bytes);
             return Err(fault);
         }
         self.state = match head.framing {
             Framing::NoBody => State::Done,
             Framing::ContentLength(n) => State::Fixed(n),
-            Framing::Chunked => State::Chunks(Chunked::of_answer(self.expect.head_bytes)),
+            Framing::Chunked => {
+                self.aside().chunks = Chunked::of_answer(self.expect.head_bytes);
+                State::Chunks
+            }
             Framing::UntilClose => State::UntilEof,
         };
         Ok(())
@@ -413,22 +385,9 @@ impl ResponseReader {
 /// The end of a head.
 const BLANK_LINE: &[u8] = b"\r\n\r\n";
 
-fn is_line_ends(bytes: &[u8]) -> bool {
-    bytes.iter().all(|b| matches!(b, b'\r' | b'\n'))
-}
-
 /// Whether a line of `head` ends with LF alone.
 fn has_bare_lf(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
-}
-
-/// The end of a head whose last lines end with LF alone, looked for behind `from`.
-fn lf_end(head: &[u8], from: usize) -> Option<usize> {
-    memchr::memchr_iter(b'\n', &head[from..]).map(|at| from + at).find_map(|at| match head[at + 1..] {
-        [b'\n', ..] => Some(at + 2),
-        [b'\r', b'\n', ..] if at == 0 || head[at - 1] != b'\r' => Some(at + 3),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

@@ -100,8 +100,8 @@ impl World {
     }
 
     fn obey(&mut self, after: After) {
-        if let Some(sample) = after.sample {
-            self.outcomes.push(sample.outcome);
+        if after.ended {
+            self.outcomes.push(self.user.sample().outcome);
             self.to_write = b"";
         }
         if (after.close.is_some() || !self.user.is_connected())

@@ -129,7 +129,8 @@ impl World {
 
     /// What the user asks of its loop.
     fn carry_out(&mut self, after: After) {
-        if let Some(sample) = after.sample {
+        if after.ended {
+            let sample = *self.user.sample();
             assert!(std::mem::take(&mut self.in_flight), "a sample of no request: {sample:?}");
             self.samples += 1;
             let is_as_asked = match sample.outcome {
@@ -140,7 +141,7 @@ impl World {
             assert!(is_as_asked || self.is_rough, "nothing went wrong, but {:?}", sample.outcome);
         }
         let has_none = !self.user.is_connected() && !self.user.is_connecting();
-        if after.close.is_some() || (has_none && after.sample.is_some()) {
+        if after.close.is_some() || (has_none && after.ended) {
             self.close();
         }
         if after.free_at.is_some() {

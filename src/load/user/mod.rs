@@ -26,10 +26,12 @@
 //! user.on_connected(at(1));
 //! user.on_written(18, true, at(1));
 //! let after = user.on_bytes(b"HTTP/1.1 204 No Content\r\n\r\n", at(3), &rules, &mut AnswerHeads::default());
-//! assert_eq!(after.sample.map(|s| (s.outcome, s.latency_us())), Some((Outcome::Answered { status: 204 }, 3000)));
+//! assert!(after.ended);
+//! assert_eq!((user.sample().outcome, user.sample().latency_us()), (Outcome::Answered { status: 204 }, 3000));
 //! assert_eq!(user.begin(EndpointId(0), None, at(3), &rules), Begin::Write, "the connection was kept");
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http1::response::{AnswerHeads, AtEof, Progress, ResponseReader, Start, Surplus};
@@ -89,7 +91,7 @@ impl User {
             connected: false,
             answers: 0,
             sample: Sample::begun(EndpointId(0), None, Stamp::ZERO),
-            reader: ResponseReader::new(rules.expect),
+            reader: ResponseReader::new(Arc::clone(&rules.expect)),
             rng: fastrand::Rng::with_seed(seed),
             pause: limits::LOCAL_PAUSE,
             surplus_seen: false,
@@ -121,6 +123,11 @@ impl User {
     /// Whether the answer is whole and the target is yet to close.
     pub fn is_lingering(&self) -> bool {
         self.state == State::Lingering
+    }
+
+    /// The latest request; final once [`After::ended`] has said so, and until the next one begins.
+    pub fn sample(&self) -> &Sample {
+        &self.sample
     }
 
     /// Whether request bytes are still to be written.
@@ -301,15 +308,16 @@ impl User {
 
     /// The run ends: a request in flight becomes a cut sample; a standing connection is to be closed.
     pub fn on_end(&mut self, now: Stamp) -> After {
-        let sample = match self.state {
-            State::Idle | State::Lingering => None,
-            _ => Some(Sample { ended: now, outcome: Outcome::Cut, ..self.sample }),
-        };
+        let ended = self.phase().is_some();
+        if ended {
+            self.sample.ended = now;
+            self.sample.outcome = Outcome::Cut;
+        }
         let close = self.connected.then_some(ClosedBy::Client);
         self.state = State::Idle;
         self.connected = false;
         self.deadline = Stamp::NEVER;
-        After { sample, close, ..After::default() }
+        After { ended, close, ..After::default() }
     }
 
     /// The whole answer is here.
@@ -325,17 +333,14 @@ impl User {
         } else {
             Outcome::Answered { status: answer.status }
         };
-        let sample = Sample {
-            ended: now,
-            outcome,
-            body_bytes: answer.body_bytes,
-            server_timing_us: answer.server_timing_us,
-            ..self.sample
-        };
+        self.sample.ended = now;
+        self.sample.outcome = outcome;
+        self.sample.body_bytes = answer.body_bytes;
+        self.sample.server_timing_us = answer.server_timing_us;
         let surplus = if let End::Framed(surplus) = end { surplus } else { None };
         self.surplus_seen = surplus.is_some();
         let announced_close = rules.keepalive && !answer.keep;
-        let mut after = After { sample: Some(sample), announced_close, surplus, ..After::default() };
+        let mut after = After { ended: true, announced_close, surplus, ..After::default() };
         self.free_at = self.after_think(now, rules);
         if end == End::Eof {
             self.connected = false;
@@ -371,7 +376,9 @@ impl User {
     /// Ends the sample as a failure, drops the connection, and says when the user may go on.
     fn fail(&mut self, failure: Failure, now: Stamp, rules: &Rules, by: Option<ClosedBy>) -> After {
         let outcome = Outcome::of(failure);
-        let sample = Sample { ended: now, outcome, body_bytes: self.reader.answer().body_bytes, ..self.sample };
+        self.sample.ended = now;
+        self.sample.outcome = outcome;
+        self.sample.body_bytes = self.reader.answer().body_bytes;
         self.state = State::Idle;
         self.connected = false;
         self.deadline = Stamp::NEVER;
@@ -384,7 +391,7 @@ impl User {
         } else {
             self.after_think(now, rules)
         };
-        After { sample: Some(sample), close: by, free_at: Some(free_at), paused, ..After::default() }
+        After { ended: true, close: by, free_at: Some(free_at), paused, ..After::default() }
     }
 
     /// The connection went while no request was in flight: nothing failed, the next request opens another.

@@ -1,5 +1,6 @@
 //! What all users of a run share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http1::expect::Expect;
@@ -18,7 +19,7 @@ pub struct Rules {
     /// start to last byte
     pub timeout: Duration,
     /// what the answers may be, and may cost
-    pub expect: Expect,
+    pub expect: Arc<Expect>,
 }
 
 impl Rules {
@@ -29,13 +30,13 @@ impl Rules {
             closer: plan.closer,
             think: plan.think,
             timeout: plan.timeout,
-            expect: Expect {
+            expect: Arc::new(Expect {
                 head_bytes: plan.limits.head_bytes,
                 head_fields: plan.limits.head_fields,
                 body_bytes: plan.limits.body_bytes,
                 head_only: plan.method == "HEAD",
                 upgrade: plan.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade")),
-            },
+            }),
         }
     }
 
@@ -46,7 +47,7 @@ impl Rules {
             closer: Closer::Client,
             think: Think::default(),
             timeout: limits::REQUEST_TIMEOUT,
-            expect: Expect::default(),
+            expect: Arc::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a user asks of the loop after an input.
 
 use crate::http1::response::Surplus;
-use crate::model::outcome::{ClosedBy, Phase, Sample};
+use crate::model::outcome::{ClosedBy, Phase};
 use crate::model::received::Received;
 use crate::model::time::Stamp;
 
@@ -17,8 +17,8 @@ pub enum Begin {
 /// What the loop does after an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct After {
-    /// the sample that this input ended
-    pub sample: Option<Sample>,
+    /// this input ended the request: [`User::sample`](super::User::sample) is final
+    pub ended: bool,
     /// close the socket; who ended the connection, as far as the user's inputs show
     pub close: Option<ClosedBy>,
     /// the user is free for its next request, not before this
@@ -43,3 +43,6 @@ pub struct Open {
     /// what came of an answer
     pub received: Option<Received>,
 }
+
+// It is handed on for each answer.
+const _: () = assert!(size_of::<After>() <= 48);

@@ -19,17 +19,20 @@ impl Worker<'_> {
         if after.announced_close {
             self.recorder.totals.closes.announced_by_target += 1;
         }
-        if let Some(sample) = &after.sample {
+        if after.ended {
+            let user = &self.slots[slot as usize].user;
+            let sample = user.sample();
             self.in_flight -= 1;
             self.last_sample = self.last_sample.max(sample.ended);
             self.recorder.record(sample);
             if let Outcome::Failed(failure) = sample.outcome {
-                let user = &self.slots[slot as usize].user;
                 self.recorder.totals.errors.keep_evidence(failure, sample.endpoint, || {
                     Some(Evidence::of(user.received()?, user.excerpt())?.with_limit_fields(user.limit_fields()))
                 });
             }
-            self.remember(&sample.outcome);
+            if !self.opened {
+                self.remember(sample.outcome);
+            }
         }
         if let Some(surplus) = after.surplus {
             let s = &self.slots[slot as usize];
@@ -43,7 +46,7 @@ impl Worker<'_> {
                 self.recorder.record_idle_close(by);
             }
             self.drop_socket(slot);
-        } else if unconnected && after.sample.is_some() {
+        } else if unconnected && after.ended {
             self.drop_socket(slot);
         }
         let Some(free_at) = after.free_at else {
@@ -86,11 +89,9 @@ impl Worker<'_> {
         }
     }
 
-    pub(super) fn remember(&mut self, outcome: &Outcome) {
-        if self.opened {
-            return;
-        }
-        let (Outcome::Failed(failure) | Outcome::Local(failure)) = *outcome else { return };
+    /// What a request came to before any connection stood.
+    fn remember(&mut self, outcome: Outcome) {
+        let (Outcome::Failed(failure) | Outcome::Local(failure)) = outcome else { return };
         self.alike = match self.alike {
             Alike::Nothing => Alike::All(failure),
             Alike::All(f) if f == failure => Alike::All(f),

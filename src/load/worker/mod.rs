@@ -50,8 +50,11 @@ const READS_PER_TURN: usize = 4;
 const READ_BEFORE_BEGIN: usize = 64 * 1024;
 /// Bytes of an answer that take longer to read than its request to write.
 const LARGE_ANSWER: usize = 1024;
-/// Events taken per poll.
-const EVENTS: usize = 1024;
+/// Events taken from one poll. A turn reads all answers before the next requests go out; with more of them the kernel's state of
+/// the first connections is out of the cache by then (docs/MEASURING.md).
+const EVENTS: usize = 64;
+/// The same after this thread stood still: every socket is looked at once before a request may time out.
+const EVENTS_OF_A_LOOK: usize = 1024;
 /// Longest sleep of the loop: how late a stop request may be noticed.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// No turn of the loop takes longer than this beside its wait while the thread runs: starts and reads are bounded.
@@ -258,7 +261,7 @@ impl<'a> Worker<'a> {
         // Where it is refused, resources.client.cores lacks the core.
         core.map(thread::pin);
         self.clock = clock;
-        let mut events = Events::with_capacity(EVENTS);
+        let (mut few, mut many) = (Events::with_capacity(EVENTS), Events::with_capacity(EVENTS_OF_A_LOOK));
         let mut wait_over = Stamp::NEVER;
         // Looks at the sockets that are owed before a request may time out.
         let (mut looks_owed, mut may_expire) = (0, true);
@@ -268,7 +271,7 @@ impl<'a> Worker<'a> {
                 self.stood_still(wait_over, now);
                 // Answers came meanwhile, and SIGCONT interrupts the poll that would have shown them. As many looks as show
                 // each socket once; a turn that lets requests time out lies between two such debts.
-                looks_owed = if may_expire { self.slots.len() / EVENTS + 1 } else { looks_owed };
+                looks_owed = if may_expire { self.slots.len() / EVENTS_OF_A_LOOK + 1 } else { looks_owed };
             }
             self.hand_over(now);
             if now >= self.end || self.shared.is_to_stop() || self.is_finished() || self.has_drained() {
@@ -290,7 +293,8 @@ impl<'a> Worker<'a> {
                 }
                 continue;
             }
-            let polled = self.poll.poll(&mut events, Some(wait));
+            let events = if looks_owed > 0 { &mut many } else { &mut few };
+            let polled = self.poll.poll(events, Some(wait));
             self.recorder.record_wait(from, if wait.is_zero() { from } else { self.clock.now() });
             if polled.is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.
@@ -301,7 +305,7 @@ impl<'a> Worker<'a> {
             if self.shared.is_to_stop() {
                 break;
             }
-            for event in &events {
+            for event in &*events {
                 self.on_event(event);
                 self.begin_between_reads();
             }
@@ -354,9 +358,10 @@ impl<'a> Worker<'a> {
         for slot in 0..self.slots.len() as u32 {
             let is_served = self.slots[slot as usize].user.has_carried_an_answer();
             let after = self.slots[slot as usize].user.on_end(now);
-            if let Some(sample) = &after.sample {
-                self.recorder.record(sample);
+            if after.ended {
                 let user = &self.slots[slot as usize].user;
+                let sample = user.sample();
+                self.recorder.record(sample);
                 self.recorder.totals.partial.keep(sample, || Evidence::of(user.received()?, user.excerpt()));
                 if !is_served {
                     self.recorder.totals.unanswered.record_unserved(sample);
