@@ -242,6 +242,10 @@ fn parse() -> Result<Cli, Exit> {
 /// help are theirs.
 fn load_alone(words: &[OsString]) -> Option<Cli> {
     words.get(1).filter(|name| *name == "load")?;
+    // `--body @-`: what a value is read from can be read once only.
+    if words.iter().any(|word| word.to_string_lossy().contains('@')) {
+        return None;
+    }
     let program = clap::Command::new("sockbench").subcommand(load::Args::augment_args(clap::Command::new("load")));
     Cli::from_arg_matches_mut(&mut program.try_get_matches_from(words.to_vec()).ok()?).ok()
 }

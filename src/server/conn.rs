@@ -15,8 +15,8 @@
 //!                                                        | its time is up    Linger: shutdown(WR), read to
 //!                                                        +-----------------> EOF, 256 KiB or 1 s -> closed
 //! ```
-//! A client that asked for the end itself must send no further request (RFC 9112 section 9.6). Where its last one has no body,
-//! everything that came was read, and its answer is the only one and out at once, the connection closes without lingering.
+//! A client that asked for the end must send no further request (RFC 9112 section 9.6). Where its last one has no body and no job,
+//! and its answer is the only one and out at once, the connection closes if a last look at the socket finds nothing.
 //!
 //! Pipelined requests are answered in order: while a job is pending, or 64 KiB of answers wait, parsing stops, what
 //! was read is kept, and [`Conn::wants_read`] is false. A client that half-closes still gets all answers.
@@ -64,6 +64,7 @@ enum State {
     Chunks(Box<Chunked>, u64),
     Job,
     Ending,
+    LastLook,
     AwaitFin,
     Linger,
 }
@@ -163,7 +164,7 @@ impl Conn {
             && !self.eof
             && match self.state {
                 State::Reading => !self.paused,
-                State::Fixed(_) | State::Chunks(..) | State::AwaitFin | State::Linger => true,
+                State::Fixed(_) | State::Chunks(..) | State::LastLook | State::AwaitFin | State::Linger => true,
                 State::Job | State::Ending => false,
             }
     }
@@ -223,6 +224,18 @@ impl Conn {
         self.settle(cx);
     }
 
+    /// Whether the socket is to be read whatever its last event said.
+    pub fn takes_last_look(&self) -> bool {
+        matches!(self.state, State::LastLook)
+    }
+
+    /// Nothing is there to be read now.
+    pub fn on_dry(&mut self, cx: &mut Ctx<'_>) {
+        if self.takes_last_look() {
+            self.close(cx, self.reason);
+        }
+    }
+
     /// The client sent its FIN. What it asked before is still answered.
     pub fn on_eof(&mut self, cx: &mut Ctx<'_>) {
         self.eof = true;
@@ -231,7 +244,7 @@ impl Conn {
 
     /// The connection broke: a read or write failed.
     pub fn on_reset(&mut self, cx: &mut Ctx<'_>) {
-        let ending = matches!(self.state, State::AwaitFin | State::Linger);
+        let ending = matches!(self.state, State::LastLook | State::AwaitFin | State::Linger);
         self.close(cx, if ending { self.reason } else { CloseReason::ClientReset });
     }
 
@@ -249,7 +262,7 @@ impl Conn {
             State::Reading if self.draining => self.begin_linger(cx, CloseReason::Drain),
             State::Reading => self.close(cx, CloseReason::IdleTimeout),
             State::Fixed(_) | State::Chunks(..) => self.refuse(cx, Fault::Timeout, CloseReason::BodyTimeout),
-            State::AwaitFin => self.begin_linger(cx, self.reason),
+            State::LastLook | State::AwaitFin => self.begin_linger(cx, self.reason),
             State::Linger => self.close(cx, self.reason),
             State::Job | State::Ending => self.read_deadline = Stamp::NEVER,
         }
@@ -336,7 +349,7 @@ impl Conn {
                     Err(_) => self.refuse(cx, Fault::Chunk, CloseReason::Refused),
                 },
                 State::Job => break,
-                State::Ending | State::AwaitFin | State::Linger => {
+                State::Ending | State::LastLook | State::AwaitFin | State::Linger => {
                     self.discard_left = self.discard_left.saturating_sub(rest.len() as u32);
                     at = bytes.len();
                     if self.discard_left == 0 && !matches!(self.state, State::Ending) {
@@ -416,14 +429,15 @@ impl Conn {
             }
             State::Reading if self.draining && self.served && !self.in_head => self.begin_linger(cx, CloseReason::Drain),
             State::Fixed(_) | State::Chunks(..) if self.eof => self.close(cx, CloseReason::ClientTruncated),
-            State::Ending | State::AwaitFin | State::Linger if self.eof => self.close(cx, self.reason),
+            State::Ending | State::LastLook | State::AwaitFin | State::Linger if self.eof => self.close(cx, self.reason),
             State::Ending if cx.rules.closer == ServerCloser::Client && self.reason == CloseReason::Announced => {
                 self.state = State::AwaitFin;
                 self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
             }
             // Bytes behind the last request say that more may come, and closing would reset the connection.
-            State::Ending if self.request.is_last && self.discard_left == DISCARDED_AT_MOST => self.close(cx, self.reason),
-            State::Ending => self.begin_linger(cx, self.reason),
+            State::Ending if self.request.is_last && self.discard_left == DISCARDED_AT_MOST => self.state = State::LastLook,
+            State::LastLook if self.discard_left == DISCARDED_AT_MOST => {}
+            State::Ending | State::LastLook => self.begin_linger(cx, self.reason),
             _ => {}
         }
         if self.buffers.as_ref().is_some_and(|b| b.is_empty()) {

@@ -33,6 +33,8 @@ use crate::sys::thread;
 /// Events taken from one poll. A turn reads all requests before it answers; with more of them the kernel's state of the first
 /// connections is out of the cache by then (docs/MEASURING.md).
 const EVENTS: usize = 64;
+/// A turn that took longer beside its wait: the thread did not run.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// Token of the waker; listeners count down from the next.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
@@ -144,12 +146,15 @@ impl Reactor {
         self.core.map(thread::pin);
         let mut events = Events::with_capacity(EVENTS);
         let mut date_due = Stamp::ZERO;
+        let mut stood_still = false;
         let mut now = self.clock.now();
         loop {
             // From the last turn's time, which saves a clock read; late by a turn at most.
             let timeout = self.timeout(now);
+            let due = timeout.map_or(Stamp::NEVER, |wait| now.plus(wait).plus(LONGEST_TURN));
             let polled = self.poll.poll(&mut events, timeout);
             now = self.clock.now();
+            let stood_before = std::mem::replace(&mut stood_still, now > due);
             match polled {
                 // SIGCONT does it. What came while this process was stopped is looked at before a connection may be late.
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -201,7 +206,10 @@ impl Reactor {
                     self.drive(token, now);
                 }
             }
-            self.expire(now, events.iter().nth(EVENTS - 1).is_some());
+            // Where this process stood still, what came meanwhile is looked at first.
+            if stood_before || !stood_still {
+                self.expire(now, events.iter().nth(EVENTS - 1).is_some());
+            }
             if let Some(cut_at) = self.cut_at {
                 if now >= cut_at {
                     self.listeners.clear();
@@ -399,7 +407,7 @@ impl Reactor {
                 self.give_back_place();
                 return;
             }
-            if !(slot.readable && slot.conn.wants_read()) {
+            if !(slot.conn.takes_last_look() || slot.readable && slot.conn.wants_read()) {
                 if !slot.watched
                     && let Err(e) = watch(self.poll.registry(), slot, token)
                 {

@@ -90,7 +90,10 @@ pub(super) fn read(slot: &mut Slot, cx: &mut Ctx<'_>, scratch: &mut [u8], budget
             *budget = budget.saturating_sub(n);
             slot.conn.on_bytes(cx, &scratch[..n]);
         }
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => slot.readable = false,
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            slot.readable = false;
+            slot.conn.on_dry(cx);
+        }
         Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
         Err(_) => slot.conn.on_reset(cx),
     }

@@ -268,7 +268,7 @@ fn a_drain_that_takes_too_long_is_cut() {
 #[test]
 fn a_client_that_sends_more_than_it_announced_gets_its_answer_and_no_reset() {
     let server = start(&plan());
-    let last = "GET /io?ms=1000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let last = "GET /io?ms=2000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     for (first, more) in
         [(last, "\r\n"), (last, HEALTH), (&[HEALTH, last].concat(), "\r\n"), (&last.replace("/io", "/health"), "")]
     {

@@ -231,17 +231,19 @@ fn dripped_heads_and_stalled_bodies_are_408_and_idle_ones_end_in_silence() {
 /// More connections than one turn takes events: none is late before its request was looked at.
 #[test]
 fn requests_that_came_while_the_server_stood_still_are_answered() {
-    let idle = Duration::from_secs(2);
-    let served = Served::start(&["--idle-timeout", "2s"]);
-    let mut peers: Vec<Peer> = (0..300).map(|_| served.connect()).collect();
-    served.signal("STOP");
-    for peer in &mut peers {
-        peer.get("/health");
-    }
-    sleep(idle + Duration::from_secs(1));
-    served.signal("CONT");
-    for (i, peer) in peers.iter_mut().enumerate() {
-        assert_eq!(peer.answer().status, 200, "{i}");
+    let idle = Duration::from_secs(3);
+    for busy_poll in ["off", "on"] {
+        let served = Served::start(&["--idle-timeout", "3s", "--busy-poll", busy_poll]);
+        let mut peers: Vec<Peer> = (0..300).map(|_| served.connect()).collect();
+        served.signal("STOP");
+        for peer in &mut peers {
+            peer.get("/health");
+        }
+        sleep(idle + Duration::from_secs(1));
+        served.signal("CONT");
+        for (i, peer) in peers.iter_mut().enumerate() {
+            assert_eq!(peer.answer().status, 200, "{i}, --busy-poll {busy_poll}");
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl Conn {
         self.shutdown = true;
         self.read_deadline = cx.now.plus(limits::LINGER_TIMEOUT);
     }
+
     /// The kernel cannot report its events (epoll_ctl(2) failed).
     pub fn on_unwatched(&mut self, cx: &mut Ctx<'_>) {
         self.close(cx, CloseReason::Unwatched);
