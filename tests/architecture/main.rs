@@ -76,7 +76,6 @@ const IMPURE: &[&str] = &[
     "libc",
     "netlink_sys",
     "procfs",
-    "sysinfo",
     "signal_hook",
     "core_affinity",
     "std::net::TcpStream",
