@@ -154,6 +154,8 @@ thresholds! {
     WAIT_SPOILS_PERCENT: f64 = 25.0, Percent;
     /// host-contended: CPU of a core that other programs took in these seconds, from which they are the reason.
     OTHERS_PERCENT: f64 = 20.0, Percent;
+    /// host-contended: share of an end's CPU on cores to which its threads are confined, from which what ran on other cores took it nothing.
+    CONFINED_SHARE: f64 = 0.9, Share;
     /// host-contended: share of the periods in which a CPU quota stopped the process.
     THROTTLED_SHARE: f64 = 0.1, Share;
     /// target-forbids-keepalive: share of answers after which the target ended the connection.

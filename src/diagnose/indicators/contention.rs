@@ -105,6 +105,25 @@ fn used_by_the_other_end(run: &RunResult, who: Waiter) -> f64 {
     shared.map(|(client, target)| if who == Waiter::Client { target } else { client }).sum()
 }
 
+/// Seconds of CPU that the run left of the cores to which an end's threads are confined: other programs took no more of them.
+/// None where it may run elsewhere too.
+fn left_of_own_cores_s(run: &RunResult, who: Waiter) -> Option<f64> {
+    let target = run.resources.target.as_ref();
+    let (cores, percent) = match who {
+        Waiter::Client => (&run.resources.client.cores, run.resources.client.cpu_percent_mean?),
+        Waiter::Target => (&target?.cores, target?.cpu_percent_mean?),
+    };
+    let on_cores: f64 = cores.iter().map(|core| core.cpu_s).sum();
+    if on_cores < CONFINED_SHARE * percent / 100.0 * run.duration_s {
+        return None;
+    }
+    let both = || run.resources.client.cores.iter().chain(target.iter().flat_map(|t| &t.cores));
+    let used_s = |number: u32| both().filter(|core| core.core == number).map(|core| core.cpu_s).sum::<f64>();
+    // Threads that are idle on theirs, as those for /cpu without a job, wait for none.
+    let busy = || cores.iter().filter(|core| core.cpu_s >= SHARED_PERCENT / 100.0 * run.duration_s);
+    busy().next().map(|_| busy().map(|core| (run.duration_s - used_s(core.core)).max(0.0)).sum())
+}
+
 /// Other programs took from the target what it would have on a free machine.
 fn is_target_starved(run: &RunResult) -> bool {
     Waits::of(run, Waiter::Target)
@@ -160,10 +179,17 @@ impl<'a> Waits<'a> {
         self.mean > WAIT_SPOILS_PERCENT || often || run.shortfall().is_some_and(|s| s.missing > FALL_SHORT_SHARE * s.asked)
     }
 
-    /// What neither the client nor a local target took in the seconds with waiting, mean percent of a core.
+    /// What neither the client nor a local target took in the seconds with waiting, mean percent of a core. Threads that are
+    /// confined to cores wait for nothing that ran elsewhere.
     fn others_percent(&self, run: &RunResult) -> Option<f64> {
         let known: Vec<f64> = self.high.iter().filter_map(|p| others_percent(run, p)).collect();
-        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+        let mean = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)?;
+        Some(left_of_own_cores_s(run, self.who).map_or(mean, |left_s| mean.min(100.0 * left_s / self.high_s().max(f64::EPSILON))))
+    }
+
+    /// How long the seconds with waiting lasted.
+    fn high_s(&self) -> f64 {
+        self.known.iter().filter(|(.., wait)| *wait > WAIT_PERCENT).map(|(_, length, _)| length).sum()
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) use ports::{Holding, PortFigures, cps_before, elsewhere, held_against
 pub(super) use queue::{Growth, Leak, Queue};
 pub(super) use refusing::Refusing;
 pub(super) use rows::{Kind, Rows, message_of, name_of, unnamed};
-pub(super) use stalls::{Hang, Stalls, Still, TargetStall, no_way_back, stalls_cover};
+pub(super) use stalls::{Hang, Stalls, Still, TargetStall, cover, no_way_back, stalls_cover};
 pub(super) use target::{CpuLimit, Full};
 pub(crate) use turns::Form;
 pub(super) use turns::{Turn, part_of};

@@ -164,9 +164,15 @@ pub(super) fn client_stalls(run: &RunResult) -> Seen<Stalls> {
 ///
 /// Of the waits between the first and the last nothing is known: the same stall covers both, or each second with failures
 /// has part of a stall.
-pub(in crate::diagnose) fn stalls_cover(run: &RunResult, [first_s, last_s]: [f64; 2], waited_s: f64) -> bool {
+pub(in crate::diagnose) fn stalls_cover(run: &RunResult, ended_s: [f64; 2], waited_s: f64) -> bool {
     let all = run.resources.client.stalls.as_deref().unwrap_or(&[]);
-    let long = || all.iter().filter(|s| s.length_s() >= CLIENT_STALL_S);
+    let long: Vec<Stretch> = all.iter().copied().filter(|s| s.length_s() >= CLIENT_STALL_S).collect();
+    cover(run, &long, ended_s, waited_s)
+}
+
+/// Whether these stretches cover at least [`STALL_SHARED`] of each wait of `waited_s` that ended from `first_s` to `last_s`.
+pub(in crate::diagnose) fn cover(run: &RunResult, long: &[Stretch], [first_s, last_s]: [f64; 2], waited_s: f64) -> bool {
+    let long = || long.iter();
     let covers = |stall: &Stretch, to_s: f64| {
         let shared_s = stall.shared_s(&Stretch { from_s: to_s - waited_s, to_s });
         shared_s > 0.0 && shared_s >= STALL_SHARED * waited_s
@@ -199,12 +205,14 @@ pub(in crate::diagnose) enum Still {
 }
 
 /// Nothing was answered for a while.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::diagnose) struct TargetStall {
     pub(in crate::diagnose) stalls: Stalls,
     pub(in crate::diagnose) still: Still,
     /// most requests that waited at the same time
     pub(in crate::diagnose) in_flight: u32,
+    /// each of them
+    pub(in crate::diagnose) stretches: Vec<Stretch>,
 }
 
 pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetStall> {
@@ -239,7 +247,7 @@ pub(super) fn target_stall(run: &RunResult, seen: &Indicators) -> Seen<TargetSta
     let stretches: Vec<Stretch> = long.iter().map(|s| s.stretch).collect();
     let stalls = Stalls::of(&stretches).ok_or(Clear)?;
     let in_flight = long.iter().map(|s| s.in_flight).max().unwrap_or(0);
-    Ok(TargetStall { stalls, still: still(run, &stalls.longest), in_flight })
+    Ok(TargetStall { stalls, still: still(run, &stalls.longest), in_flight, stretches })
 }
 
 /// A silence that lasts to the end of a run of `duration_s`.

@@ -4,16 +4,23 @@ use super::capacity::{all_cores, less_work};
 use super::client::apart;
 use super::lighter::{Bottleneck, lighter};
 use super::prelude::*;
+use crate::model::plan::Pinning;
 use crate::model::result::TargetResources;
 use crate::remedy::software::more_cores;
 use crate::remedy::target::Kind;
+
+/// Milliseconds below which the CPU of a request is written in microseconds.
+const US_BELOW_MS: f64 = 0.1;
 
 pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Ruling {
     let limit = seen.cpu.clone()?;
     let t = run.resources.target.as_ref().ok_or(Clear)?;
     let (at, rps) = (percent(limit.percent), seen.steady_rps);
     let per = t.cpu_percent_mean.filter(|_| rps > 0.0).map(|c| c * 10.0 / rps);
-    let costs = per.map_or_else(String::new, |per| format!(" A request costs it {} ms of CPU.", number(per)));
+    let costs = per.map_or_else(String::new, |per| {
+        let time = if per < US_BELOW_MS { format!("{} us", us(per * 1000.0)) } else { format!("{} ms", number(per)) };
+        format!(" A request costs it {time} of CPU.")
+    });
     let used = match limit.full {
         Full::SharedCores(shared) => format!(
             "Threads of the target's process {} ({}) and of the client are confined to {} and fill {}: the target's used {at} of a core \
@@ -55,6 +62,7 @@ pub(in crate::diagnose) fn target_cpu(run: &RunResult, seen: &Indicators) -> Rul
         .with("target_threads", t.threads)
         .with("client_cpu_percent", run.resources.client.cpu_percent_mean)
         .with("cpus", run.host.cpus)
+        .with("shared_cores", if let Full::SharedCores(shared) = limit.full { Some(shared.count) } else { None })
         .with("in_flight", seen.in_flight())
         .with("rps", rps)
         .with("cpu_ms_per_request", per)
@@ -98,6 +106,11 @@ fn less_or_more(run: &RunResult, t: &TargetResources, limit: &CpuLimit) -> Remed
         {
             less_work(run, &format!("it uses {} already", all_cores(cpus)))
         }
+        (Full::SharedCores(shared), _) if run.plan.pin != Pinning::Off && shared.count < cpus => advice(
+            format!("leave out --pin: both ends are confined to {}, and this machine has {cpus}", shared.in_words()),
+            load_with(&run.plan, |p| p.pin = Pinning::Off),
+            "a core for each end",
+        ),
         (Full::SharedCores(_), _) => apart(run),
         (Full::OneThread | Full::BusiestThread | Full::OneCoreInAll, _) if cpus > 1 => advice(
             format!("let the target use more cores: {}; and see its threads", more_cores(&t.name)),

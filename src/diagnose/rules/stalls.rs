@@ -7,6 +7,9 @@ use super::target::alone;
 use super::unfinished;
 use crate::model::result::Stretch;
 
+/// Why a target's process ran no code, as titles say it.
+const STOPPED: &str = "the target's process was stopped (SIGSTOP, a debugger)";
+
 /// Two looks at whether the target is stopped are not further apart.
 const STOPPED_LOOKS_S: f64 = 1.0;
 
@@ -41,9 +44,6 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
         // No rate follows from less than a second.
         let read = if since < SHORT_RUN_S { String::new() } else { format!(", read {} req/s until then", rate(rps)) };
         text += &format!("From {} on nothing was answered: the rates of the whole run mix both parts{read}. ", seconds(since));
-    }
-    if is_stopped_at_end(run) {
-        text += "The target's process was stopped (SIGSTOP, a debugger) when the run ended. ";
     }
     let unfinished = unfinished::longest(run).filter(|_| hang.begun >= n);
     text += match unfinished {
@@ -80,16 +80,21 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
     } else if run.plan.users > 1 {
         by_hand.extend(alone(run, "the same waits with 1 request at a time are not the load's".into()));
     }
+    let stopped = run.resources.target.as_ref().map(|t| t.pid).filter(|_| is_stopped_at_end(run));
     // More time changes nothing about an answer without an end.
-    match unfinished {
-        Some(_) => remedies.extend(by_hand.into_iter().skip(1).take(1)),
-        None => remedies.extend(by_hand),
+    match (stopped, unfinished) {
+        (Some(pid), _) => remedies = against_stop(pid),
+        (None, Some(_)) => remedies.extend(by_hand.into_iter().skip(1).take(1)),
+        (None, None) => remedies.extend(by_hand),
     }
     let late = hang.since_s.filter(|since| hang.slowest_ms.is_some() && *since > run.duration_s * MID_RUN_SHARE);
     let when = late.map_or_else(String::new, |since| format!(" sent since {}", seconds(since)));
-    let title = match unfinished {
-        Some((received, _)) => format!("{}{when} did not end: {}", counted(n, "answer"), unfinished::missing(&received)),
-        None => match hang.never_accepted {
+    let title = match (stopped, unfinished) {
+        (Some(_), _) => format!("{}{when} got no answer: {STOPPED}", counted(n, "request")),
+        (None, Some((received, _))) => {
+            format!("{}{when} did not end: {}", counted(n, "answer"), unfinished::missing(&received))
+        }
+        (None, None) => match hang.never_accepted {
             Some(waiting) => format!("{}, and its program accepted none of them", accepts_none(waiting)),
             None => format!("{}{when} waited up to {waited} and got no answer", counted(n, "request")),
         },
@@ -199,15 +204,7 @@ fn against_stalls(run: &RunResult, stalls: Stalls, still: Still) -> Vec<Remedy> 
         )
     };
     match (still, run.resources.target.as_ref().map(|t| t.pid)) {
-        (Still::TargetStopped, Some(pid)) => vec![
-            advice(
-                "see who stops it, while it is stopped",
-                format!("grep -E 'State|PPid|TracerPid' /proc/{pid}/status"),
-                "T: a signal (Ctrl-Z in its shell, kill -STOP of a script, SIGTTIN or SIGTTOU of a terminal); t: a debugger or \
-                 strace, TracerPid names it. No log has a line about it",
-            ),
-            advice("let it go on", format!("kill -CONT {pid}"), "state S or R, and answers at once; a debugger must detach"),
-        ],
+        (Still::TargetStopped, Some(pid)) => against_stop(pid),
         (Still::TargetIdle, Some(pid)) => vec![
             advice(
                 "see what it waits for, while it stands still",
@@ -222,9 +219,22 @@ fn against_stalls(run: &RunResult, stalls: Stalls, still: Still) -> Vec<Remedy> 
     }
 }
 
+/// What shows who stopped the target's process, and what lets it go on.
+fn against_stop(pid: u32) -> Vec<Remedy> {
+    vec![
+        advice(
+            "see who stops it, while it is stopped",
+            format!("grep -E 'State|PPid|TracerPid' /proc/{pid}/status"),
+            "T: a signal (Ctrl-Z in its shell, kill -STOP of a script, SIGTTIN or SIGTTOU of a terminal); t: a debugger or \
+             strace, TracerPid names it. No log has a line about it",
+        ),
+        advice("let it go on", format!("kill -CONT {pid}"), "state S or R, and answers at once; a debugger must detach"),
+    ]
+}
+
 pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) -> Ruling {
     let stall = seen.target_stall.clone()?;
-    let TargetStall { stalls, still, in_flight } = stall;
+    let TargetStall { stalls, still, in_flight, .. } = stall;
     let [from, to, length] = in_words(stalls);
     let often = match stalls.times {
         1 => String::new(),
@@ -264,7 +274,8 @@ pub(in crate::diagnose) fn target_stalled(run: &RunResult, seen: &Indicators) ->
         counted(in_flight, "request")
     );
     let remedies = against_stalls(run, stalls, still);
-    Ok(evidence(Found::new(format!("nothing was answered for {length}, from {from} to {to}"), text), stalls)
+    let why = if still == Still::TargetStopped { format!(": {STOPPED}") } else { String::new() };
+    Ok(evidence(Found::new(format!("nothing was answered for {length}, from {from} to {to}{why}"), text), stalls)
         .with("in_flight", in_flight)
         .with("stood_still", who)
         .with("rps", run.totals.rps)

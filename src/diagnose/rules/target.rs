@@ -269,13 +269,16 @@ pub(in crate::diagnose) fn timeouts(run: &RunResult, seen: &Indicators) -> Rulin
     // Those of a target that went away have no other reason.
     let went = seen.gone.is_some_and(|gone| rows.first_s() >= gone.since_s);
     let found = in_part(evidence(Found::new(title, text), &rows), &course);
+    let ended_s = [rows.first_s(), rows.last_s()];
     let found = if went {
         found.caused_only_by(vec![Id::TargetGone])
-    } else if stalls_cover(run, [rows.first_s(), rows.last_s()], limit) {
-        found
     } else {
-        // A stall of this program explains no wait that it had little part in.
-        found.not_caused_by([Id::ClientStalled])
+        // A stall explains no wait that it had little part in, nor one of which nobody can say whose it is.
+        let stall = seen.target_stall.as_ref().ok().filter(|stall| stall.still != Still::HostFull);
+        let by_client = stalls_cover(run, ended_s, limit);
+        let by_target = stall.is_some_and(|stall| cover(run, &stall.stretches, ended_s, limit));
+        let others = [(Id::ClientStalled, by_client), (Id::TargetStalled, by_target)];
+        found.not_caused_by(others.into_iter().filter_map(|(id, is_cause)| (!is_cause).then_some(id)))
     };
     Ok(found
         .with("timeout_s", limit)

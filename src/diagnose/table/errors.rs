@@ -102,6 +102,7 @@ pub(super) const RULES: &[Rule] = &[
             Id::TargetBacklogOverflow,
             Id::TargetHangs,
             Id::ClientStalled,
+            Id::TargetStalled,
             Id::TargetQueueing,
         ],
         ..Rule::of(Id::TargetTimeouts, rules::target::timeouts)

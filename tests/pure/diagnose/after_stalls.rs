@@ -67,10 +67,40 @@ fn only_a_process_that_was_stopped_to_the_end_was_stopped_when_the_run_ended() {
     let said = |to_s| {
         let mut run = hanging();
         run.resources.target.as_mut().unwrap().stopped = Some(vec![Stretch { from_s: 41.0, to_s }]);
-        fires(Id::TargetHangs, &run).explanation.contains("was stopped (SIGSTOP")
+        let f = fires(Id::TargetHangs, &run);
+        let advised = f.remedies.iter().any(|r| r.command.starts_with("kill -CONT"));
+        assert_eq!(f.title.contains("was stopped (SIGSTOP"), advised, "{f:?}");
+        advised
     };
     // Its last look was up to a second before.
     assert_eq!([60.0, 59.7, 55.0].map(said), [true, true, false]);
+}
+
+/// Requests that timed out while nothing was answered have no reason of their own; half of the rate would help none of them.
+#[test]
+fn timeouts_during_a_stall_follow_from_it() {
+    let verdict = |last_s: f64, stopped: bool, full: bool| {
+        let mut run = silent();
+        run.plan.timeout = Duration::from_secs(1);
+        run.resources.target.as_mut().unwrap().stopped = Some(stopped.then_some(TWO_SECONDS).into_iter().collect());
+        if full {
+            run.series.iter_mut().for_each(|p| p.host_cpu_percent = Some(100.0));
+        }
+        run.totals.silences.as_mut().unwrap()[0].stretch.to_s = 24.0;
+        run.resources.target.as_mut().unwrap().stopped.iter_mut().flatten().for_each(|s| s.to_s = 24.0);
+        fail(&mut run, late(Phase::Waiting), 30, 21.0, last_s);
+        for p in run.series.iter_mut().filter(|p| p.t_s > 20.5 && p.t_s <= last_s + 0.5) {
+            p.failures_per_s = 10.0;
+        }
+        Diagnosis::of(&run).verdict.sentence
+    };
+    let stopped = verdict(23.5, true, false);
+    assert!(stopped.contains("nothing was answered for 4 s, from 20 s to 24 s: the target's process was stopped"), "{stopped}");
+    let idle = verdict(23.5, false, false);
+    assert!(idle.contains("nothing was answered for 4 s"), "{idle}");
+    for other in [verdict(40.0, true, false), verdict(23.5, false, true)] {
+        assert!(other.contains("timed out after 1 s"), "others too, or nobody can say whose the stall is: {other}");
+    }
 }
 
 /// Ordinary answers are cut by the end as well: only as many as hang can be without an end.

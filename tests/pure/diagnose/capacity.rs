@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockbench::testing::model::{Arrivals, CoreUse, FindingId as Id, Phase, Remedy, RunResult, Target, Think};
+use sockbench::testing::model::{Arrivals, CoreUse, FindingId as Id, Phase, Pinning, Remedy, RunResult, Target, Think};
 
 use super::{clear, fires, reads, unknown};
 use crate::facts::{endpoint, fail, healthy, late, latency, second};
@@ -247,6 +247,14 @@ fn both_ends_on_one_core_fill_it_together() {
     set(&mut run, &[on(0, 0.45 * whole)], &[on(0, 0.5 * whole)]);
     let f = fires(Id::TargetCpuSaturated, &run);
     reads("target-cpu-saturated, by a core that both share", &f);
+    // Pinned by a flag of this run, it needs no other machine and no other program.
+    run.plan.pin = Pinning::Auto;
+    let first = &fires(Id::TargetCpuSaturated, &run).remedies[0];
+    assert!(first.action.starts_with("leave out --pin") && !first.command.contains("--pin"), "{first:?}");
+    run.host.cpus = 1;
+    let first = &fires(Id::TargetCpuSaturated, &run).remedies[0];
+    assert!(!first.action.contains("--pin"), "{first:?}");
+    (run.plan.pin, run.host.cpus) = (Pinning::Off, 4);
     // Neither is full, and they do not share a core.
     set(&mut run, &[on(1, 0.45 * whole)], &[on(0, 0.5 * whole)]);
     clear(Id::TargetCpuSaturated, &run);

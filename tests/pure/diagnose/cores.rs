@@ -39,6 +39,23 @@ fn cores_that_others_have() {
     clear(Id::HostContended, &pinned);
     pinned.resources.client.cores.clear();
     fires(Id::HostContended, &pinned);
+    // A program on another core takes nothing from threads that are confined to theirs, whatever is idle beside them there.
+    let mut on_one = contended();
+    let spinning = |share: f64| CoreUse { core: 0, cpu_s: share * on_one.duration_s };
+    let shares = |share: f64| (vec![spinning(share)], vec![spinning(share), CoreUse { core: 1, cpu_s: 0.0 }]);
+    let [halves, thirds] = [0.5, 0.33].map(shares);
+    on_one.series.iter_mut().for_each(|p| (p.client_wait_percent, p.target_wait_percent) = (Some(50.0), Some(50.0)));
+    for (share, (of_client, of_target), is_free) in [(50.0, halves, true), (33.0, thirds, false)] {
+        on_one.resources.client.cpu_percent_mean = Some(share);
+        on_one.resources.client.cores = of_client;
+        let target = on_one.resources.target.as_mut().unwrap();
+        (target.cpu_percent_mean, target.cores) = (Some(share), of_target);
+        on_one.series.iter_mut().for_each(|p| {
+            (p.client_cpu_percent, p.target_cpu_percent, p.host_cpu_percent) = (Some(share), Some(share), Some(99.0));
+        });
+        let found = Diagnosis::of(&on_one).findings.iter().any(|f| f.id == Id::HostContended);
+        assert_eq!(found, !is_free, "{share} % each");
+    }
     // Others take CPU, and nobody waits.
     let mut beside = healthy();
     beside.series.iter_mut().for_each(|p| p.host_cpu_percent = Some(60.0));
