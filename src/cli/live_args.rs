@@ -22,8 +22,8 @@ const METRICS_PATH: &str = "/v1/metrics";
 /// Who follows a run.
 #[derive(Debug, clap::Args, Clone, Default)]
 pub(crate) struct LiveArgs {
-    #[arg(help = "Show that page while the run goes on [default: none]")]
-    #[arg(long_help = format!("Show that page while the run goes on [default: none; alone: 127.0.0.1:{PAGE_PORT}]\n\nAn address and port, or \
+    #[arg(help = "Serve a page that follows the run [default: none]")]
+    #[arg(long_help = format!("Serve a page that follows the run [default: none; alone: 127.0.0.1:{PAGE_PORT}]\n\nAn address and port, or \
         a port; port 0 takes a free one. It is the page of --html at / and Prometheus text at /metrics, on this host alone unless \
         --live-remote. It ends with the run."))]
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, value_parser = page_address, help_heading = "Output",

@@ -37,7 +37,7 @@ use crate::sys::signals::StopFlag;
 /// Several URLs share the load in equal parts, or by the weights of --mix. Each user belongs to one destination, an address and
 /// port, which has a pool of source ports, threads (one at least) and a row of the report.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
+#[command(after_long_help = format!("Built-in limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
     /// http:// URLs to load; without one, sockbench's own server
     #[arg(value_name = "URL")]

@@ -60,11 +60,11 @@ pub(crate) struct RunArgs {
     /// a rate over kept connections.
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) preconnect: Option<u64>,
-    /// Pause after each answer: A..B, exp(A)
+    /// Pause after each answer: 200ms, 100ms..500ms, exp(300ms)
     ///
     /// How long a user waits between an answer and its next request: one time (200ms), a range (100ms..500ms, uniform), or
     /// exponential with a mean (exp(300ms)).
-    #[arg(long, value_name = "A..B", default_value = "0s", value_parser = load_shape::think, conflicts_with = "rate", help_heading = "Load")]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = load_shape::think, conflicts_with = "rate", help_heading = "Load")]
     pub(crate) think: Think,
     /// Leave the first part of the run out of the steady figures
     #[arg(long, hide_short_help = true, value_name = "DURATION", default_value = "0s", value_parser = units::duration, help_heading = "Load")]

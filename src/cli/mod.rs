@@ -127,14 +127,17 @@ pub(crate) fn tell_line(text: &str) {
     tell(&within(text, told_columns()));
 }
 
-/// `text` in lines of at most `columns`, those after the first under their words.
+/// `text` in lines of at most `columns`; what is longer goes on under its own words, and rows of a table stay as they are.
 fn within(text: &str, columns: usize) -> String {
-    if text.lines().all(|line| line.chars().count() <= columns) {
-        return text.to_owned();
-    }
-    let indent = &text[..text.len() - text.trim_start_matches(' ').len()];
-    let lines = wrapped(text, 0, columns - HANGING.len() - indent.len());
-    format!("{indent}{}", lines.trim_end().replace('\n', &format!("\n{indent}{HANGING}")))
+    let each = |line: &str| {
+        if line.chars().count() <= columns {
+            return line.to_owned();
+        }
+        let indent = &line[..line.len() - line.trim_start_matches(' ').len()];
+        let lines = wrapped(line, 0, columns - HANGING.len() - indent.len());
+        format!("{indent}{}", lines.trim_end().replace('\n', &format!("\n{indent}{HANGING}")))
+    };
+    text.lines().map(each).collect::<Vec<_>>().join("\n")
 }
 
 /// Columns of what goes to stderr: those of the terminal, or of a page.
@@ -338,11 +341,18 @@ fn misplaced(command: Option<&str>, word: &str, words: &[String]) -> Option<Stri
         ("load", false) if words.windows(2).any(|w| w[0] == "-q" && w[1].parse::<f64>().is_ok()) => {
             Some("-R N is the rate of all requests; hey's and oha's -q. Here -q is --quiet".to_owned())
         }
-        // `-v 4`, as with ab: the number became the URL.
-        ("load", false) if words.iter().any(|w| w == "-v" || w == "-q") => Some("-v and -q take no value".to_owned()),
-        ("load", false) => Some("a URL begins with http://; several paths of one: --mix /a=2,/b=1".to_owned()),
+        ("load", false) => Some(match without_value(word, words) {
+            Some(flag) => format!("{flag} takes no value: leave out '{word}'"),
+            None => "a URL begins with http://; several paths of one: --mix /a=2,/b=1".to_owned(),
+        }),
         _ => None,
     }
+}
+
+/// The flag right before `word`, which was not taken as its value: `-v 4` as with ab, `--busy-poll on`.
+fn without_value<'w>(word: &str, words: &'w [String]) -> Option<&'w str> {
+    let flag = words.windows(2).find(|w| w[1] == word).map(|w| w[0].as_str())?;
+    (flag.len() > 1 && flag != "--" && flag.starts_with('-') && !flag.contains('=')).then_some(flag)
 }
 
 /// What clap puts on further lines: the arguments that are missing, the values that there are.

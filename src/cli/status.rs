@@ -7,7 +7,7 @@ use std::io::{IsTerminal, Write as _};
 use crate::load::run::UsersNow;
 use crate::model::figures::{count, counted, ms, number, percent, seconds};
 use crate::model::order::Order as _;
-use crate::model::outcome::Failure;
+use crate::model::outcome::{Failure, Party};
 use crate::model::plan::LoadPlan;
 use crate::observe::LivePorts;
 use crate::stats::interval::{Interval, SecondSummary};
@@ -48,6 +48,13 @@ pub(crate) struct Second<'a> {
     pub(crate) step: Option<(usize, usize)>,
     /// where the live page is
     pub(crate) page: Option<&'a str>,
+}
+
+impl Second<'_> {
+    /// A connection of it found no source port.
+    fn ran_out(&self) -> bool {
+        self.failures.keys().any(|failure| failure.party() == Party::Sockets)
+    }
 }
 
 impl Status {
@@ -133,7 +140,7 @@ fn block(second: &Second<'_>, width: usize) -> Vec<String> {
     kinds.order_by_key(|(failure, count)| (std::cmp::Reverse(**count), **failure));
     let named = kinds.into_iter().take(KINDS).map(|(f, n)| format!("{} {} {}", f.call.word(), f.name(), count(*n)));
     add("failed", std::iter::once(format!("{}/s", count(failed))).chain(named.filter(|_| failed > 0)).collect());
-    add("ports", live.and_then(LivePorts::used_in_words).into_iter().collect());
+    add("ports", live.and_then(|live| live.used_in_words(second.ran_out())).into_iter().collect());
     let core = |of: &str, share: Option<f64>| share.map(|cpu| format!("{of} {}", percent(cpu)));
     let cpu = live.map(|l| [core("client", l.seen.client_cpu_percent), core("target", l.seen.target_cpu_percent)]);
     let mut cpu: Vec<String> = cpu.into_iter().flatten().flatten().collect();
@@ -205,12 +212,13 @@ fn line(second: &Second<'_>) -> String {
     let Second { plan, counted: c, users, live, .. } = second;
     let (failed, local) = (c.counts.failures, c.counts.local_failures);
     let mut parts = vec![clock(plan, c.second + 1), in_words(plan, *users), answered(c)];
-    if local > 0 {
-        parts.push(format!("failed {} at target, {} here", count(failed), count(local)));
-    } else if failed > 0 {
-        parts.push(format!("failed {}", count(failed)));
+    match (failed, local) {
+        (0, 0) => {}
+        (0, _) => parts.push(format!("failed {} here", count(local))),
+        (_, 0) => parts.push(format!("failed {}", count(failed))),
+        _ => parts.push(format!("failed {} at target, {} here", count(failed), count(local))),
     }
-    parts.extend(live.and_then(LivePorts::in_words));
+    parts.extend(live.and_then(|live| live.in_words(second.ran_out())));
     let latency = c.p50_ms.zip(c.p95_ms).map(|(p50, p95)| format!("p50 {}, p95 {} ms", ms(p50), ms(p95)));
     let whole = [parts.clone(), latency.into_iter().collect()].concat();
     let without_users = [&parts[..1], &parts[2..]].concat();
@@ -300,7 +308,7 @@ mod tests {
         assert!(dead.contains("  0 req/s  failed 1,500"), "{dead}");
         (second.counts.requests, second.counts.failures, second.counts.local_failures) = (0, 0, 385);
         let here = line(&of(&plan, &second, &none));
-        assert!(here.contains("  0 req/s  failed 0 at target, 385 here"), "{here}");
+        assert!(here.contains("  0 req/s  failed 385 here"), "{here}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ use steps::Steps;
 /// Three ways to name the steps: a built-in plan (`experiment`, the default: 10, 50 and 100 users for 3 minutes each;
 /// `windows-ports`: its third step as it failed, 2 min 30 s), --users 10,50,100, or a TOML plan file.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = format!("Limits: {}", plan_text::load_limits(&LoadLimits::default())))]
+#[command(after_long_help = format!("Built-in limits: {}", plan_text::load_limits(&LoadLimits::default())))]
 pub(crate) struct Args {
     /// `experiment`, `windows-ports`, or a TOML plan file
     plan: Option<String>,

@@ -83,7 +83,10 @@ fn bad_arguments_are_one_line_and_a_hint_that_helps() {
         ("sockbench report -f csv", "-f", "--format"),
         ("sockbench sandbox id", "id", "sandbox [FLAGS] -- id"),
         ("sockbench watch ab http://localhost/", "ab", "watch [FLAGS] -- ab ..."),
-        ("sockbench load -v 10 http://a/", "http://a/", "-v and -q take no value"),
+        ("sockbench load -v 10 http://a/", "http://a/", "-v takes no value: leave out '10'"),
+        ("sockbench load --busy-poll on http://a/", "on: not a URL", "--busy-poll takes no value: leave out 'on'"),
+        ("sockbench load http://a/ --no-keepalive true", "true: not a URL", "--no-keepalive takes no value: leave out 'true'"),
+        ("sockbench load http://a/ b", "b: not a URL", "a URL begins with http://"),
         ("sockbench load --stages 30s", "--stages", "30s@50"),
         ("sockbench load -T4", "-T", "--timeout"),
         ("sockbench load --think 50..40ms", "longer than the longest", "100ms..500ms"),
@@ -148,4 +151,12 @@ fn flags_of_an_own_server_are_checked_before_it_is_started() {
     assert_eq!(server_plan(&twice).expect("the last wins").queue, 2);
     let exit = server_plan(&flags("cpu-workers=zero")).expect_err("not a number");
     assert!(exit.code == EXIT_USAGE && exit.message.contains("zero"), "{exit:?}");
+}
+
+/// What is too long goes on under its own words; the columns beside it stay.
+#[test]
+fn a_long_line_leaves_the_table_above_it_as_it_is() {
+    let told = within("endpoint   answers\n/health        12\nconnections: 12 accepted; closed: client-fin 10, reset 2", 40);
+    assert!(told.starts_with("endpoint   answers\n/health        12\nconnections: 12 accepted;"), "{told}");
+    assert!(told.lines().all(|line| line.chars().count() <= 40) && told.lines().count() == 4, "{told}");
 }

@@ -85,15 +85,17 @@ impl LivePorts {
     }
 
     /// For the status line: `ports 812/1,000, full in 3 s`. None when the plan keeps its connections, or nothing is known.
-    pub fn in_words(&self) -> Option<String> {
-        self.used_in_words().filter(|_| self.short_lived).map(|used| format!("ports {used}"))
+    /// `ran_out`: a connection found no port in the second that is shown, whatever the last look had counted.
+    pub fn in_words(&self, ran_out: bool) -> Option<String> {
+        self.used_in_words(ran_out).filter(|_| self.short_lived).map(|used| format!("ports {used}"))
     }
 
     /// The same without the noun, also where connections are kept.
-    pub fn used_in_words(&self) -> Option<String> {
+    pub fn used_in_words(&self, ran_out: bool) -> Option<String> {
         let (used, pool) = (self.count?.in_use.ports(), self.pool?);
         let full = match self.exhausted_in_s().filter(|_| self.short_lived) {
             Some(s) if s <= 0.0 => ", full".into(),
+            _ if ran_out => ", ran out".into(),
             Some(s) => format!(", full in {}", seconds(s.ceil())),
             None => String::new(),
         };
@@ -125,9 +127,10 @@ mod tests {
         g.count = Some(timed(600));
         assert_eq!(g.exhausted_in_s(), Some(25.0), "16/s is below P/T, but 400 ports last 25 s and the next is free after 30 s");
         g.age_s = 2.0;
-        assert_eq!(g.in_words().unwrap(), "ports 600/1,000 2 s ago, full in 25 s");
+        assert_eq!(g.in_words(false).unwrap(), "ports 600/1,000 2 s ago, full in 25 s");
+        assert_eq!(g.in_words(true).unwrap(), "ports 600/1,000 2 s ago, ran out", "a failure since then says more");
         g.count = Some(PortCount { used: 600, ..PortCount::default() });
-        assert_eq!(g.in_words().unwrap(), "ports 0/1,000 2 s ago", "all of them can be taken again");
+        assert_eq!(g.in_words(false).unwrap(), "ports 0/1,000 2 s ago", "all of them can be taken again");
     }
 
     #[test]
@@ -159,7 +162,7 @@ mod tests {
         let (many, few) = (to(8080, 300, 1000), to(8081, 90, 100));
         assert!(few.is_fuller_than(&many) && !many.is_fuller_than(&few), "by the part of the pool");
         assert!(many.is_fuller_than(&LivePorts { count: None, ..few }), "what is not known is not the fullest");
-        assert_eq!(few.in_words().unwrap(), "ports to 127.0.0.1:8081 90/100, full in 10 s");
+        assert_eq!(few.in_words(false).unwrap(), "ports to 127.0.0.1:8081 90/100, full in 10 s");
         assert_eq!(few.ports(), None, "not looked at yet");
         let looked = LivePorts { looked: Some(1), ..few };
         assert_eq!(looked.ports().unwrap().destination, "127.0.0.1:8081");
@@ -168,22 +171,22 @@ mod tests {
     #[test]
     fn above_the_ceiling_it_counts_down_and_below_it_does_not() {
         let mut g = live(60.0, 100.0);
-        assert_eq!(g.in_words(), None, "no count yet");
+        assert_eq!(g.in_words(false), None, "no count yet");
         for used in [999, 1000] {
             let full = LivePorts { count: Some(timed(used)), rate_cps: Some(0.0), ..g };
             assert_eq!(full.exhausted_in_s(), Some(0.0), "the last port of an odd range is never taken: {used}");
         }
         g.count = Some(timed(200));
         assert_eq!(g.exhausted_in_s(), Some(8.0));
-        assert_eq!(g.in_words().unwrap(), "ports 200/1,000, full in 8 s");
+        assert_eq!(g.in_words(false).unwrap(), "ports 200/1,000, full in 8 s");
         g.rate_cps = Some(10.0);
         assert_eq!(g.exhausted_in_s(), None, "it fills, but will level off");
-        assert_eq!(g.in_words().unwrap(), "ports 200/1,000");
+        assert_eq!(g.in_words(false).unwrap(), "ports 200/1,000");
         g.count = Some(timed(1000));
         assert_eq!(g.exhausted_in_s(), Some(0.0));
         g.budget = Some(Budget::new(1000, 0.0));
-        assert_eq!(g.in_words().unwrap(), "ports 1,000/1,000", "a ring with every port in TIME_WAIT is not used up");
+        assert_eq!(g.in_words(false).unwrap(), "ports 1,000/1,000", "a ring with every port in TIME_WAIT is not used up");
         g.short_lived = false;
-        assert_eq!(g.in_words(), None);
+        assert_eq!(g.in_words(false), None);
     }
 }

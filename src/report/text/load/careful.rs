@@ -10,7 +10,7 @@ use crate::model::finding::{Finding, FindingId, Severity};
 use crate::model::order::grouped;
 use crate::model::result::{Doubt, RunResult, RunStamp, VerdictId};
 use crate::report::text::Page;
-use crate::report::text::page::Block;
+use crate::report::text::page::{Block, Detail};
 
 /// Statuses that are named.
 const STATUSES: usize = 4;
@@ -31,7 +31,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
         ranked.extend(others(run).map(|text| (4, text)));
         ranked.extend(unread(run).map(|text| (5, text)));
         let is_never = run.verdict.id == VerdictId::TargetGone && run.totals.latency_ms.is_none();
-        ranked.extend(undecided(run).filter(|_| !is_never).map(|text| (7, text)));
+        ranked.extend(undecided(run, page).filter(|_| !is_never).map(|text| (7, text)));
     }
     page.each("careful", ranked)
 }
@@ -194,7 +194,7 @@ fn in_words(id: FindingId) -> &'static str {
 }
 
 /// Short: what; of a clean run the reason too. Of several destinations, at which.
-fn undecided(run: &RunResult) -> Option<String> {
+fn undecided(run: &RunResult, page: &Page) -> Option<String> {
     let all = &run.undecided;
     let first = all.first()?;
     if is_clean(run) && all.len() == 1 {
@@ -202,7 +202,8 @@ fn undecided(run: &RunResult) -> Option<String> {
     }
     let what: Vec<String> = all.iter().take(UNDECIDED).map(|u| in_words(u.id).to_owned() + &at_which(run, u.id)).collect();
     let more = if all.len() > UNDECIDED { format!(", and {} more", all.len() - UNDECIDED) } else { String::new() };
-    Some(format!("could not tell whether {}{more} (-v: why)", what.join(", or ")))
+    let why = if page.detail == Detail::Brief { "-v: why" } else { "why: below" };
+    Some(format!("could not tell whether {}{more} ({why})", what.join(", or ")))
 }
 
 /// ` (127.0.0.1:8081)`: the destinations where it is open; none where it is at all of them, or of the program.

@@ -64,8 +64,10 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
     let parts = parts(run);
     let is_said = |used: f64| said.ports_share().is_some_and(|said| (said - used).abs() < SAME_SHARE);
     let is_new = |p: &Part| !(p.verdict == VerdictId::PortBound && is_said(p.used));
+    let on_shared_cores = shares_full_cores(run);
     let words = |near: bool| {
-        let wanted = parts.iter().filter(|p| p.verdict != run.verdict.id && (p.used >= NEAR) == near && is_new(p));
+        let is_other = |p: &Part| p.verdict != run.verdict.id || on_shared_cores;
+        let wanted = parts.iter().filter(|p| is_other(p) && (p.used >= NEAR) == near && is_new(p));
         wanted.collect::<Vec<_>>()
     };
     let (near, far) = (of_a_core(&words(true)), of_a_core(&words(false)));
@@ -83,7 +85,7 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
             // Too little to say so.
             (true, _) if no_rate(run, answered(run)).is_some() => String::new(),
             // Users without pauses always press on: something keeps them from more.
-            (true, _) if !run.plan.is_open_loop() && run.plan.think.max.is_zero() => pressed(&parts),
+            (true, _) if !run.plan.is_open_loop() && run.plan.think.max.is_zero() => pressed(run, &parts),
             (true, _) => "none reached".to_owned(),
             (false, _) => String::new(),
         };
@@ -95,9 +97,7 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         if !rest.is_empty() {
             text += &page.labelled(if text.is_empty() { "used" } else { "" }, &rest);
         }
-    } else if run.verdict.id == VerdictId::HostBound
-        || run.resources.host.cpu_percent_mean.is_some_and(|p| p >= FULL_HOST_PERCENT)
-    {
+    } else if run.verdict.id == VerdictId::HostBound || is_host_full(run) || on_shared_cores {
         // Nobody had room where all cores were taken, by whatever program.
         let all = words(true).into_iter().chain(words(false)).collect::<Vec<_>>();
         if !all.is_empty() {
@@ -112,6 +112,16 @@ pub(super) fn block(run: &RunResult, page: &Page, said: &Said<'_>) -> Option<Blo
         }
     }
     (!text.is_empty()).then(|| Block::ranked(5, text))
+}
+
+/// Every core of the machine was busy, whoever used it.
+fn is_host_full(run: &RunResult) -> bool {
+    run.resources.host.cpu_percent_mean.is_some_and(|p| p >= FULL_HOST_PERCENT)
+}
+
+/// Both ends are confined to the same cores, and fill them together.
+fn shares_full_cores(run: &RunResult) -> bool {
+    run.findings.iter().any(|f| f.id == FindingId::TargetCpuSaturated && f.evidence.contains_key("shared_cores"))
 }
 
 /// (P/2)/T, connections a second, where the finding of a slow search says that users who press on levelled off near it.
@@ -131,12 +141,16 @@ fn search_words(run: &RunResult, search: f64) -> String {
     )
 }
 
-/// What keeps users without pauses from more: a part near its CPU, else that it is not known. The figures follow.
-fn pressed(parts: &[Part]) -> String {
+/// What keeps users without pauses from more: a part near its CPU, or all cores; else that it is not known. The figures follow.
+fn pressed(run: &RunResult, parts: &[Part]) -> String {
     let full = parts.iter().filter(|p| p.is_cpu() && p.used >= NEAR_CPU).max_by(|a, b| a.used.total_cmp(&b.used));
     match full.map(|p| p.verdict) {
         Some(VerdictId::TargetBound) => "perhaps the target's CPU: it is near its limit".to_owned(),
         Some(_) => "perhaps the client's CPU: it is near its limit".to_owned(),
+        // Threads that poll fill cores without work.
+        None if is_host_full(run) && !run.plan.busy_poll && run.resources.target.as_ref().is_none_or(|t| !t.busy_poll) => {
+            "the CPU of this machine: every core is busy".to_owned()
+        }
         None => "what limits is not known: no part that was measured is near its own".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use crate::model::rehearsal::Effect;
 use crate::model::result::RunResult;
 use crate::report::style::{Tone, folded};
 use crate::report::text::Page;
-use crate::report::text::page::Block;
+use crate::report::text::page::{Block, Detail};
 
 /// Remedies that are shown; `-v` has all.
 const REMEDIES: usize = 3;
@@ -14,8 +14,6 @@ const REMEDIES: usize = 3;
 const GAP: usize = 2;
 /// Longer commands are for `-v`.
 const COMMAND: usize = 40;
-/// What stands for a command that is too long.
-const LONG: &str = "see -v";
 /// Columns of a row's number, with its indent.
 const NUMBER: usize = 4;
 
@@ -36,7 +34,7 @@ pub(super) fn blocks(run: &RunResult, page: &Page) -> Vec<Block> {
 
 /// A row each: what, the change of flags, what a rehearsal here made of it.
 pub(in crate::report) fn table(title: &str, shown: &[Remedy], page: &Page) -> String {
-    let row = |r: &Remedy| [short(&r.action), change(r), r.proven.as_ref().map_or_else(String::new, proof)];
+    let row = |r: &Remedy| [short(&r.action), change(r, page), r.proven.as_ref().map_or_else(String::new, proof)];
     let rows: Vec<[String; 3]> = shown.iter().map(row).collect();
     let any = |column: usize| rows.iter().any(|r| !r[column].is_empty());
     let head = [title, if any(1) { "how" } else { "" }, if any(2) { "rehearsed" } else { "" }].map(str::to_owned);
@@ -83,10 +81,10 @@ fn short(action: &str) -> String {
 }
 
 /// The flags that change; the command where none do. A long one is for `-v`.
-fn change(r: &Remedy) -> String {
+fn change(r: &Remedy, page: &Page) -> String {
     match &r.change {
         Some(change) => change.clone(),
-        None if r.command.chars().count() > COMMAND => LONG.to_owned(),
+        None if r.command.chars().count() > COMMAND => (if page.detail == Detail::Brief { "see -v" } else { "below" }).to_owned(),
         None => r.command.clone(),
     }
 }
@@ -114,7 +112,9 @@ fn more(run: &RunResult, about: Option<&Finding>, shown: &[Remedy], page: &Page)
     }
     let hidden = remedies > shown.len();
     let all = if hidden { format!("all {remedies} remedies, ") } else { String::new() };
-    parts.push(if is_clean(run) { "-v every figure".into() } else { format!("-v {all}commands and evidence") });
+    if page.detail == Detail::Brief {
+        parts.push(if is_clean(run) { "-v every figure".into() } else { format!("-v {all}commands and evidence") });
+    }
     parts.push(match &page.kept {
         Some(dir) => format!("sockbench explain {dir}"),
         None => "-o DIR keeps report, JSON, charts".into(),

@@ -181,6 +181,11 @@ fn a_closed_loop_without_pauses_has_a_limit() {
     (run.resources.client.cpu_percent_mean, run.plan.threads) = (Some(30.0), 1);
     run.resources.target = None;
     assert!(flat(&run).contains("limit what limits is not known"), "{}", flat(&run));
+    run.resources.host.cpu_percent_mean = Some(99.0);
+    assert!(flat(&run).contains("limit the CPU of this machine: every core is busy"), "{}", flat(&run));
+    run.plan.busy_poll = true;
+    assert!(flat(&run).contains("limit what limits is not known"), "threads that poll fill cores without work: {}", flat(&run));
+    run.plan.busy_poll = false;
     run.resources.client.cpu_percent_mean = Some(89.0);
     assert!(flat(&run).contains("limit perhaps the client's CPU"), "{}", flat(&run));
     // The search for a port, where half of the pool is in use at (P/2)/T.
