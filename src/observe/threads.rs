@@ -136,8 +136,12 @@ impl Threads {
             // A pool of idle threads costs nothing here. Less time than before is that of a new thread with an old number.
             let ran = track.last.0 != track.mark.0;
             track.mark = track.last;
-            if track.alive && (ran || !track.is_core_known) {
-                (track.core, track.is_core_known) = (only_core_of(*tid), true);
+            // One that ended since the last look keeps what was seen of it.
+            if track.alive
+                && (ran || !track.is_core_known)
+                && let Ok(core) = only_core_of(*tid)
+            {
+                (track.core, track.is_core_known) = (core, true);
             }
         }
     }
@@ -199,20 +203,23 @@ mod tests {
     #[test]
     fn a_thread_is_asked_for_its_core_where_it_ran_or_is_new() {
         let (own, elsewhere) = (nix::unistd::gettid().as_raw(), Some(9999));
-        let after = |used_before: f64, used: f64, is_core_known: bool| {
+        let after_of = |tid: i32, used_before: f64, used: f64, is_core_known: bool| {
             let (mark, last) = ((used_before, 0.0), (used, 0.0));
             let (name, last_at) = (String::new(), Stamp::ZERO);
             let track = Track { name, first: (0.0, 0.0), mark, last, last_at, alive: true, core: elsewhere, is_core_known };
-            let mut threads = Threads { known: HashMap::from([(own, track)]), ..Threads::default() };
+            let mut threads = Threads { known: HashMap::from([(tid, track)]), ..Threads::default() };
             threads.mark(Stamp::from_millis(1000));
-            threads.known[&own].core
+            threads.known[&tid].core
         };
-        let now = only_core_of(own);
+        let after = |used_before: f64, used: f64, is_core_known: bool| after_of(own, used_before, used, is_core_known);
+        let now = only_core_of(own).expect("this thread");
         assert_ne!(now, elsewhere);
         assert_eq!(after(1.0, 1.0, true), elsewhere, "it was idle");
         assert_eq!(after(1.0, 1.5, true), now, "it ran");
         assert_eq!(after(1.0, 0.0, true), now, "another thread has its number");
         assert_eq!(after(1.0, 1.0, false), now, "it is new");
+        let ended = std::thread::spawn(|| nix::unistd::gettid().as_raw()).join().expect("a thread");
+        assert_eq!(after_of(ended, 1.0, 1.5, true), elsewhere, "it ran until it ended");
     }
 
     #[test]

@@ -53,13 +53,14 @@ pub fn pin(core: usize) -> bool {
     core_affinity::set_for_current(core_affinity::CoreId { id: core })
 }
 
-/// The only core that a thread may run on; none where it may use several, has ended, or its affinity cannot be read
-/// (sched_getaffinity(2), which asks for no right).
-pub fn only_core_of(tid: i32) -> Option<u32> {
-    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(tid)).ok()?;
+/// The only core that a thread may run on; none where it may use several (sched_getaffinity(2), which asks for no right).
+///
+/// Errors: it has ended.
+pub fn only_core_of(tid: i32) -> io::Result<Option<u32>> {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(tid))?;
     let mut allowed = (0..nix::sched::CpuSet::count()).filter(|core| set.is_set(*core).unwrap_or(false));
-    let first = allowed.next()?;
-    allowed.next().is_none().then_some(first as u32)
+    let first = allowed.next();
+    Ok(first.filter(|_| allowed.next().is_none()).map(|core| core as u32))
 }
 
 /// CPU time that the calling thread has used.
@@ -193,7 +194,7 @@ mod tests {
         std::thread::spawn(|| {
             let all = cores();
             assert!(!all.is_empty() && pin(all[0]));
-            assert_eq!(only_core_of(nix::unistd::gettid().as_raw()), Some(all[0] as u32));
+            assert_eq!(only_core_of(nix::unistd::gettid().as_raw()).unwrap(), Some(all[0] as u32));
             assert!(!pin(1000), "no machine of ours has that many");
             let before = cpu_time().unwrap();
             std::hint::black_box((0..1_000_000u64).fold(0, |a, b| std::hint::black_box(a ^ b)));
