@@ -218,8 +218,7 @@ mod tests {
         assert_eq!(after(1.0, 1.5, true), now, "it ran");
         assert_eq!(after(1.0, 0.0, true), now, "another thread has its number");
         assert_eq!(after(1.0, 1.0, false), now, "it is new");
-        let ended = std::thread::spawn(|| nix::unistd::gettid().as_raw()).join().expect("a thread");
-        assert_eq!(after_of(ended, 1.0, 1.5, true), elsewhere, "it ran until it ended");
+        assert_eq!(after_of(i32::MAX, 1.0, 1.5, true), elsewhere, "it ran until it ended");
     }
 
     #[test]
