@@ -96,7 +96,7 @@ impl Recorder {
                 if self.open_loop {
                     self.totals.service.record(s.ended.micros_since(s.started));
                 }
-                if s.ended >= self.steady_from {
+                if self.has_warm_up() && s.ended >= self.steady_from {
                     self.totals.steady.requests += 1;
                     self.totals.steady.answered.record(latency);
                 }
@@ -110,7 +110,7 @@ impl Recorder {
                     all.count_answers(status, 1);
                 }
                 all.never_connected += u64::from(failed_to_connect(failure));
-                if s.ended >= self.steady_from {
+                if self.has_warm_up() && s.ended >= self.steady_from {
                     self.totals.steady.requests += 1;
                 }
                 self.totals.errors.record(failure, s.endpoint, s.ended);
@@ -129,6 +129,10 @@ impl Recorder {
         }
         self.silences.on_end(s);
         self.totals.tail.on_end(s);
+    }
+
+    fn has_warm_up(&self) -> bool {
+        self.steady_from > Stamp::ZERO
     }
 
     /// A sample started.
@@ -266,6 +270,13 @@ impl Recorder {
     pub fn finish(mut self, now: Stamp) -> WorkerTotals {
         self.roll_to(now);
         self.close_second();
+        if !self.has_warm_up() {
+            // All of it is steady.
+            for endpoint in &self.totals.endpoints {
+                self.totals.steady.requests += endpoint.counts.requests;
+                self.totals.steady.answered.add_sparse(&endpoint.answered);
+            }
+        }
         let silences = self.silences.finish(now);
         WorkerTotals { intervals: self.done, last_second: self.second, silences, ..self.totals }
     }

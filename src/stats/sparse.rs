@@ -71,8 +71,7 @@ impl Sparse {
     ///
     /// The same rule as HdrHistogram's `value_at_quantile`, kept within the exact extremes.
     pub fn quantile_us(&self, q: f64) -> Option<u32> {
-        let rank = ((q * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
-        let mut seen = 0;
+        let (rank, mut seen) = (rank(q, self.count), 0);
         let found = self.list.iter().find(|b| {
             seen += u64::from(b.count);
             seen >= rank
@@ -113,6 +112,11 @@ impl Sparse {
         self.min_us = self.min_us.min(other.min_us);
         self.max_us = self.max_us.max(other.max_us);
     }
+}
+
+/// Which of `count` values in rising order is the one at or below which a share `q` of them lies, from 1.
+pub(super) fn rank(q: f64, count: u64) -> u64 {
+    ((q * count as f64).ceil() as u64).clamp(1, count.max(1))
 }
 
 /// Two lists without a bin in common, as one.

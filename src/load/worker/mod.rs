@@ -19,6 +19,7 @@ use crate::load::pacer::Schedule;
 use crate::load::source::{Local, Sources};
 use crate::load::steering::Steering;
 use crate::load::user::{Rules, User};
+use crate::model::limits;
 use crate::model::outcome::{ClosedBy, EndpointId, Failure};
 use crate::model::plan::{Closer, LoadPlan, PortMode};
 use crate::model::time::Stamp;
@@ -157,8 +158,8 @@ pub(in crate::load) struct Worker<'a> {
     free: Vec<u32>,
     /// this turn has started a request before it polled
     has_begun: bool,
-    /// when this turn began to start requests; NEVER: it has not yet
-    turn_began: Stamp,
+    /// until when this turn may start requests; NEVER: it has not begun to
+    begins_until: Stamp,
     /// arrivals wait for each other until then
     batch_until: Stamp,
     in_flight: u32,
@@ -240,7 +241,7 @@ impl<'a> Worker<'a> {
             unread: Vec::new(),
             free,
             has_begun: false,
-            turn_began: Stamp::NEVER,
+            begins_until: Stamp::NEVER,
             batch_until: Stamp::ZERO,
             in_flight: 0,
             standstill: (Stamp::NEVER, Stamp::ZERO),
@@ -277,7 +278,7 @@ impl<'a> Worker<'a> {
             if now >= self.end || self.shared.is_to_stop() || self.is_finished() || self.has_drained() {
                 break;
             }
-            self.turn_began = now;
+            self.begins_until = now.plus(limits::TURN);
             self.has_begun = false;
             self.start_due(now);
             may_expire = looks_owed == 0;
@@ -301,7 +302,7 @@ impl<'a> Worker<'a> {
                 continue;
             }
             looks_owed = looks_owed.saturating_sub(1);
-            self.turn_began = Stamp::NEVER;
+            self.begins_until = Stamp::NEVER;
             if self.shared.is_to_stop() {
                 break;
             }

@@ -57,10 +57,10 @@ impl Worker<'_> {
     /// Whether one more request may begin in this turn at `at`, a stamp taken in it: a turn of slow connects must not
     /// keep the loop from its events, a stop request, or the end of the run.
     pub(super) fn may_begin(&mut self, at: Stamp) -> bool {
-        if self.turn_began == Stamp::NEVER {
-            self.turn_began = at;
+        if self.begins_until == Stamp::NEVER {
+            self.begins_until = at.plus(limits::TURN);
         }
-        at < self.end && at.since(self.turn_began) < limits::TURN
+        at < self.end && at < self.begins_until
     }
 
     /// Open loop: every arrival that is due and finds a free user begins, with its intended start kept.
