@@ -104,6 +104,7 @@ impl Worker<'_> {
         if s.stream.take().is_none() {
             return;
         }
+        self.is_stale = true;
         // Dropping the socket closes it, which takes it out of the poll; a late event is known by its generation.
         s.generation = s.generation.next();
         let local = std::mem::take(&mut s.local);

@@ -34,7 +34,7 @@ impl Worker<'_> {
     pub(super) fn wait_for_answer(&mut self, from: Stamp) -> bool {
         let Some(stream) = &self.slots[0].stream else { return false };
         let received = stream::wait_and_receive(stream, &mut self.buffer);
-        let now = self.clock.now();
+        let now = self.read_clock();
         self.recorder.record_wait(from, now);
         let has_looked = !received.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted);
         // The target's FIN may have come with the answer. recv(2) does not say so, as a poll does: another look shows it before the

@@ -150,14 +150,14 @@ pub(in crate::load) struct Worker<'a> {
     ready: Vec<u32>,
     /// bytes read since they last began
     read_since_begun: usize,
-    /// when the latest write returned
-    written_at: Stamp,
+    /// the latest reading of the clock
+    latest: Stamp,
+    /// something that takes its time was done since
+    is_stale: bool,
     /// connections whose read budget ended before their bytes did
     unread: Vec<(SlotToken, bool)>,
     /// open loop: users without a request
     free: Vec<u32>,
-    /// this turn has started a request before it polled
-    has_begun: bool,
     /// until when this turn may start requests; NEVER: it has not begun to
     begins_until: Stamp,
     /// arrivals wait for each other until then
@@ -237,10 +237,10 @@ impl<'a> Worker<'a> {
             deadlines: Deadlines::default(),
             ready: Vec::new(),
             read_since_begun: 0,
-            written_at: Stamp::ZERO,
+            latest: Stamp::ZERO,
+            is_stale: true,
             unread: Vec::new(),
             free,
-            has_begun: false,
             begins_until: Stamp::NEVER,
             batch_until: Stamp::ZERO,
             in_flight: 0,
@@ -267,7 +267,7 @@ impl<'a> Worker<'a> {
         // Looks at the sockets that are owed before a request may time out.
         let (mut looks_owed, mut may_expire) = (0, true);
         loop {
-            let now = self.clock.now();
+            let now = self.now();
             if now > wait_over.plus(LONGEST_TURN) {
                 self.stood_still(wait_over, now);
                 // Answers came meanwhile, and SIGCONT interrupts the poll that would have shown them. As many looks as show
@@ -279,7 +279,6 @@ impl<'a> Worker<'a> {
                 break;
             }
             self.begins_until = now.plus(limits::TURN);
-            self.has_begun = false;
             self.start_due(now);
             may_expire = looks_owed == 0;
             if may_expire {
@@ -287,7 +286,7 @@ impl<'a> Worker<'a> {
             }
             let wait = self.next_wait(now);
             wait_over = now.plus(wait);
-            let from = if self.has_begun { self.clock.now() } else { now };
+            let from = self.now();
             if self.waits_for_one_answer(wait) {
                 if self.wait_for_answer(from) {
                     looks_owed = 0;
@@ -296,7 +295,9 @@ impl<'a> Worker<'a> {
             }
             let events = if looks_owed > 0 { &mut many } else { &mut few };
             let polled = self.poll.poll(events, Some(wait));
-            self.recorder.record_wait(from, if wait.is_zero() { from } else { self.clock.now() });
+            self.is_stale = true;
+            let to = if wait.is_zero() { from } else { self.now() };
+            self.recorder.record_wait(from, to);
             if polled.is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.
                 continue;
@@ -315,6 +316,18 @@ impl<'a> Worker<'a> {
         self.finish();
     }
 
+    /// Reads the clock.
+    fn read_clock(&mut self) -> Stamp {
+        (self.latest, self.is_stale) = (self.clock.now(), false);
+        self.latest
+    }
+
+    /// The latest reading, as long as nothing was done since that takes its time: an answer that was read, or a request that was
+    /// written, has just read the clock.
+    fn now(&mut self) -> Stamp {
+        if self.is_stale { self.read_clock() } else { self.latest }
+    }
+
     /// The loop's wait was over at `at`, and it went on at `now`, more than a whole turn later: this thread did not run.
     #[cold]
     fn stood_still(&mut self, at: Stamp, now: Stamp) {
@@ -326,6 +339,7 @@ impl<'a> Worker<'a> {
     fn hand_over(&mut self, now: Stamp) {
         self.recorder.roll_to(now);
         for interval in self.recorder.drain_intervals() {
+            self.is_stale = true;
             // The run ends only when it was stopped: nobody is left to report to.
             let _ = self.reports.send(Report::Second(Box::new(interval)));
         }

@@ -30,7 +30,7 @@ impl Worker<'_> {
             return;
         }
         self.read_since_begun = 0;
-        let now = self.clock.now();
+        let now = self.now();
         if self.pacer.is_some() {
             self.start_arrivals(now);
         } else {
@@ -43,8 +43,7 @@ impl Worker<'_> {
         let mut ready = std::mem::take(&mut self.ready);
         let (mut begun, mut at) = (0, now);
         while begun < ready.len() && self.may_begin(at) {
-            // The write before has just read the clock.
-            at = if self.written_at > at { self.written_at } else { self.clock.now() };
+            at = self.now();
             self.begin(ready[begun], None, at);
             begun += 1;
         }
@@ -77,7 +76,7 @@ impl Worker<'_> {
             }
             let Some(slot) = self.free.pop() else { break };
             pacer.advance();
-            at = self.clock.now();
+            at = self.now();
             self.begin(slot, Some(due), at);
         }
         if at > now && self.plan.rate > BATCHED_FROM * f64::from(self.plan.threads) {
@@ -106,7 +105,6 @@ impl Worker<'_> {
         if !self.take_ticket() {
             return;
         }
-        self.has_begun = true;
         let endpoint = self.pick_endpoint(slot);
         let s = &mut self.slots[slot as usize];
         s.endpoint = endpoint;
@@ -162,6 +160,7 @@ impl Worker<'_> {
         if self.plan.busy_poll || !self.ready.is_empty() || !self.unread.is_empty() {
             return Duration::ZERO;
         }
+        let at = self.now();
         let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
         if self.pacer.is_none() {
             next = next.min(self.crew.next_look);
@@ -172,8 +171,8 @@ impl Worker<'_> {
                 return Duration::ZERO;
             }
             if due < next && due != self.timer_at {
-                // From a fresh reading: what began in this turn took its time.
-                match timer.set(due.since(self.clock.now())) {
+                // What began in this turn took its time.
+                match timer.set(due.since(at)) {
                     Ok(()) => self.timer_at = due,
                     Err(_) => next = due,
                 }

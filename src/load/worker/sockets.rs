@@ -24,6 +24,9 @@ fn is_busy(error: &SocketError) -> bool {
     matches!((error.call, error.errno), (Call::Bind, EADDRINUSE) | (Call::Connect, EADDRNOTAVAIL))
 }
 
+/// Bytes of one read whose parsing takes so long that the clock is read again.
+const LONG_READ: usize = 16 * 1024;
+
 /// What a socket's events are to say.
 fn interest(writable: bool) -> Interest {
     if writable { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }
@@ -44,6 +47,7 @@ impl Worker<'_> {
             match socket::connect(&self.spec, self.plan.target.addr, &self.clock) {
                 Ok(made) => {
                     self.sources.hold(local);
+                    (self.latest, self.is_stale) = (made.returned, false);
                     self.recorder.record_connect_call(made.returned, made.call_us());
                     self.slots[slot as usize].connect_called = made.called;
                     self.on_connecting(slot, made.stream, local, made.returned);
@@ -56,7 +60,7 @@ impl Worker<'_> {
                     } else {
                         self.sources.release(local);
                     }
-                    let now = self.clock.now();
+                    let now = self.read_clock();
                     if let Some(us) = error.call_us {
                         self.recorder.record_connect_call(now, us);
                     }
@@ -183,8 +187,8 @@ impl Worker<'_> {
         let s = &mut self.slots[slot as usize];
         s.written += n;
         let all = s.written == self.requests[s.endpoint.0 as usize].len();
-        self.written_at = self.clock.now();
-        s.user.on_written(n, all, self.written_at);
+        (self.latest, self.is_stale) = (self.clock.now(), false);
+        s.user.on_written(n, all, self.latest);
         if !all && n > 0 {
             self.write(slot);
         }
@@ -192,7 +196,7 @@ impl Worker<'_> {
 
     /// A system call on the user's socket failed.
     pub(super) fn fail(&mut self, slot: u32, call: Call, error: &io::Error) {
-        let now = self.clock.now();
+        let now = self.read_clock();
         let errno = error.raw_os_error().unwrap_or(0);
         let s = &mut self.slots[slot as usize];
         let port_bound = s.stream.as_ref().and_then(|st| st.local_addr().ok()).is_some_and(|a| a.port() != 0);
@@ -230,7 +234,7 @@ impl Worker<'_> {
             self.fail(slot, Call::Connect, &io::Error::from_raw_os_error(errno));
             return;
         }
-        let now = self.clock.now();
+        let now = self.read_clock();
         if self.is_self_connected(slot) {
             self.self_connected(slot, now);
             return;
@@ -246,7 +250,7 @@ impl Worker<'_> {
         for _ in 0..READS_PER_TURN {
             let Some(stream) = &self.slots[slot as usize].stream else { return };
             let received = stream::receive(stream, &mut self.buffer);
-            let now = self.clock.now();
+            let now = self.read_clock();
             if !self.on_received(slot, received, now, read_closed) {
                 return;
             }
@@ -267,6 +271,7 @@ impl Worker<'_> {
             }
             Ok(n) => {
                 self.read_since_begun += n;
+                self.is_stale = n > LONG_READ;
                 let after = s.user.on_bytes(&self.buffer[..n], now, &self.rules, &mut self.heads);
                 self.carry_out(slot, after, now);
                 let s = &self.slots[slot as usize];
