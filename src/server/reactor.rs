@@ -29,14 +29,17 @@ use crate::model::time::Stamp;
 use crate::sys::clock::{Clock, wall};
 use crate::sys::listen::is_of_one_connection;
 use crate::sys::thread;
+use crate::sys::timer::LoopTimer;
 
 /// Events taken from one poll. A turn reads all requests before it answers; with more of them the kernel's state of the first
 /// connections is out of the cache by then (docs/MEASURING.md).
 const EVENTS: usize = 64;
 /// A turn that took longer beside its wait: the thread did not run.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
-/// Token of the waker; listeners count down from the next.
+/// Token of the waker.
 pub(super) const WAKER: Token = Token(usize::MAX);
+/// Of the timer; listeners count down from the next.
+const TIMER: Token = Token(WAKER.0 - 1);
 
 #[derive(Debug)]
 struct Listening {
@@ -59,6 +62,9 @@ pub(super) struct Reactor {
     listeners: Vec<Listening>,
     slots: Slab<Slot>,
     deadlines: Deadlines,
+    timer: LoopTimer,
+    /// when the timer ends a wait; NEVER: it has not been set
+    timer_at: Stamp,
     /// to be driven on in this turn, after its events: answers to send, and bytes beyond a read budget
     again: VecDeque<SlotToken>,
     /// whether answers are sent now, or wait until all requests of the turn are read
@@ -98,11 +104,12 @@ pub(super) struct Parts {
 }
 
 impl Reactor {
-    /// Registers the listeners. Errors: epoll_ctl(2).
+    /// Registers the listeners and a timer. Errors: epoll_ctl(2), EMFILE.
     pub(super) fn new(p: Parts) -> io::Result<Self> {
+        let timer = LoopTimer::register(p.poll.registry(), TIMER)?;
         let mut listeners = Vec::new();
         for (i, mut socket) in p.listeners.into_iter().enumerate() {
-            let token = Token(WAKER.0 - 1 - i);
+            let token = Token(TIMER.0 - 1 - i);
             p.poll.registry().register(&mut socket, token, Interest::READABLE)?;
             listeners.push(Listening { socket, token, ready: false });
         }
@@ -118,6 +125,8 @@ impl Reactor {
             listeners,
             slots: Slab::new(),
             deadlines: Deadlines::default(),
+            timer,
+            timer_at: Stamp::NEVER,
             again: VecDeque::new(),
             sends: false,
             answers: Answers::new(),
@@ -134,10 +143,10 @@ impl Reactor {
         })
     }
 
-    /// Those that nobody else uses: of its poll and its listeners.
+    /// Those that nobody else uses: of its poll, its timer and its listeners.
     pub(super) fn descriptors(&self) -> Vec<RawFd> {
         let listeners = self.listeners.iter().map(|l| l.socket.as_raw_fd());
-        listeners.chain([self.poll.as_raw_fd()]).collect()
+        listeners.chain([self.poll.as_raw_fd(), self.timer.descriptor()]).collect()
     }
 
     /// Serves until a drain has ended. Errors: epoll_wait(2) or the clock of the host failed.
@@ -150,11 +159,10 @@ impl Reactor {
         let mut now = self.clock.now();
         loop {
             // From the last turn's time, which saves a clock read; late by a turn at most.
-            let timeout = self.timeout(now);
-            let due = timeout.map_or(Stamp::NEVER, |wait| now.plus(wait).plus(LONGEST_TURN));
+            let (timeout, until) = self.timeout(now);
             let polled = self.poll.poll(&mut events, timeout);
             now = self.clock.now();
-            let stood_before = std::mem::replace(&mut stood_still, now > due);
+            let stood_before = std::mem::replace(&mut stood_still, now > until.plus(LONGEST_TURN));
             match polled {
                 // SIGCONT does it. What came while this process was stopped is looked at before a connection may be late.
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -246,16 +254,27 @@ impl Reactor {
         now.plus(Duration::from_nanos(1_000_000_000 - u64::from(wall.subsec_nanos())))
     }
 
-    fn timeout(&self, now: Stamp) -> Option<Duration> {
+    /// How long a poll may wait at `now`, and when that is over at the latest. None: until an event, that of the timer among them.
+    ///
+    /// Deadlines of connections go by the timer: they are far away and move further with every request, and a poll with a
+    /// timeout costs the kernel two looks at its clock and a timer of its own, each time (`ep_poll` in fs/eventpoll.c).
+    fn timeout(&mut self, now: Stamp) -> (Option<Duration>, Stamp) {
         if self.busy_poll || !self.again.is_empty() {
-            return Some(Duration::ZERO);
+            return (Some(Duration::ZERO), now);
         }
-        let mut at = self.deadlines.next();
+        let mut soon = self.cut_at.unwrap_or(Stamp::NEVER);
         if self.shared.room.is_free() && self.listeners.iter().any(|l| l.ready) {
-            at = at.min(self.accept_at);
+            soon = soon.min(self.accept_at);
         }
-        at = at.min(self.cut_at.unwrap_or(Stamp::NEVER));
-        (at != Stamp::NEVER).then(|| at.since(now))
+        let late = self.deadlines.next();
+        // It has fired, or was set for a later deadline.
+        if late != Stamp::NEVER && (self.timer_at <= now || late < self.timer_at) {
+            match self.timer.set(late.since(now)) {
+                Ok(()) => self.timer_at = late,
+                Err(_) => soon = soon.min(late),
+            }
+        }
+        ((soon != Stamp::NEVER).then(|| soon.since(now)), soon.min(late))
     }
 
     fn slot(&mut self, token: SlotToken) -> Option<&mut Slot> {

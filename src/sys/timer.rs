@@ -2,7 +2,7 @@
 //! milliseconds, which would make every request of a constant-rate run up to 1 ms late.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -22,6 +22,11 @@ impl LoopTimer {
         let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         registry.register(&mut SourceFd(&fd.as_fd().as_raw_fd()), token, Interest::READABLE)?;
         Ok(Self { fd })
+    }
+
+    /// For a table of descriptors that is split.
+    pub fn descriptor(&self) -> RawFd {
+        self.fd.as_fd().as_raw_fd()
     }
 
     /// Fires once, `after` from now; an earlier setting is replaced. The readiness needs no read: setting the

@@ -15,10 +15,10 @@ const WAIT: Duration = Duration::from_millis(80);
 const _: () = assert!(WAIT.as_millis() + 2 * 10 <= LONGEST_WAIT.as_millis(), "a deadline could pass in recv(2)");
 
 impl Worker<'_> {
-    /// Whether nothing but one answer, on a connection that has carried one, can end a wait of this length, because all else is due
-    /// later. The schedule of an open loop has a timer, which can.
-    pub(super) fn waits_for_one_answer(&mut self, wait: Duration) -> bool {
-        let (true, [slot]) = (wait == LONGEST_WAIT && self.in_flight == 1 && self.pacer.is_none(), &mut self.slots[..]) else {
+    /// Whether nothing but one answer, on a connection that has carried one, can end a wait, because all else is due after
+    /// [`LONGEST_WAIT`] (`is_far`). The schedule of an open loop has a timer, which can.
+    pub(super) fn waits_for_one_answer(&mut self, is_far: bool) -> bool {
+        let (true, [slot]) = (is_far && self.in_flight == 1 && self.pacer.is_none(), &mut self.slots[..]) else {
             return false;
         };
         let Some(stream) = slot.stream.as_ref().filter(|_| slot.user.has_carried_an_answer() && !slot.user.is_sending()) else {

@@ -130,8 +130,8 @@ pub(in crate::load) struct Worker<'a> {
     crew: Crew,
     reports: Sender<Report>,
     poll: Poll,
-    timer: Option<LoopTimer>,
-    /// what the timer is set to
+    timer: LoopTimer,
+    /// when the timer ends a wait
     timer_at: Stamp,
     requests: &'a [Vec<u8>],
     weights: Vec<u32>,
@@ -195,7 +195,7 @@ impl<'a> Worker<'a> {
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let pacer = plan.is_open_loop().then(|| Schedule::of(plan, index));
-        let timer = if pacer.is_some() { Some(LoopTimer::register(poll.registry(), TIMER)?) } else { None };
+        let timer = LoopTimer::register(poll.registry(), TIMER)?;
         let rules = Rules::of(plan);
         // Connections of a rate are there from the start; users come when they are asked for.
         let own = (index..plan.users).step_by(plan.threads as usize);
@@ -284,19 +284,20 @@ impl<'a> Worker<'a> {
             if may_expire {
                 self.expire(now);
             }
-            let wait = self.next_wait(now);
-            wait_over = now.plus(wait);
+            let until = self.next_due(now);
+            wait_over = until;
             let from = self.now();
-            if self.waits_for_one_answer(wait) {
+            if self.waits_for_one_answer(until == now.plus(LONGEST_WAIT)) {
                 if self.wait_for_answer(from) {
                     looks_owed = 0;
                 }
                 continue;
             }
             let events = if looks_owed > 0 { &mut many } else { &mut few };
-            let polled = self.poll.poll(events, Some(wait));
+            let timeout = self.timeout(until, now);
+            let polled = self.poll.poll(events, timeout);
             self.is_stale = true;
-            let to = if wait.is_zero() { from } else { self.now() };
+            let to = if until == now { from } else { self.now() };
             self.recorder.record_wait(from, to);
             if polled.is_err() {
                 // EINTR: signals are handled by another thread; the next turn goes on.

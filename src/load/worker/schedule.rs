@@ -155,30 +155,41 @@ impl Worker<'_> {
         }
     }
 
-    /// Until the nearest thing that is due. Arrivals of a schedule go by the timer, which is finer than poll.
-    pub(super) fn next_wait(&mut self, now: Stamp) -> Duration {
+    /// When the nearest thing is due, or the loop is to look after a stop request; `now` where there is something to do.
+    pub(super) fn next_due(&self, now: Stamp) -> Stamp {
         if self.plan.busy_poll || !self.ready.is_empty() || !self.unread.is_empty() {
-            return Duration::ZERO;
+            return now;
         }
-        let at = self.now();
-        let mut next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
-        if self.pacer.is_none() {
-            next = next.min(self.crew.next_look);
+        let next = now.plus(LONGEST_WAIT).min(self.end).min(self.sleepers.next()).min(self.deadlines.next());
+        next.min(if self.pacer.is_some() { self.next_arrival() } else { self.crew.next_look }).max(now)
+    }
+
+    /// NEVER where no arrival could begin.
+    fn next_arrival(&self) -> Stamp {
+        match &self.pacer {
+            Some(pacer) if !self.free.is_empty() => pacer.next().max(self.batch_until),
+            _ => Stamp::NEVER,
         }
-        if let (Some(pacer), Some(timer), false) = (&self.pacer, &self.timer, self.free.is_empty()) {
-            let due = pacer.next().max(self.batch_until);
-            if due <= now {
-                return Duration::ZERO;
+    }
+
+    /// How long a poll may wait at `now` for what is due at `until`; none: the timer ends it.
+    ///
+    /// Arrivals of a schedule go by the timer because it is finer than a poll. What is far away does so because a poll with a
+    /// timeout costs the kernel two looks at its clock and a timer of its own, each time (`ep_poll` in fs/eventpoll.c).
+    pub(super) fn timeout(&mut self, until: Stamp, now: Stamp) -> Option<Duration> {
+        if now < self.timer_at && self.timer_at <= until {
+            return None;
+        }
+        let is_far = until == now.plus(LONGEST_WAIT);
+        if until > now && (is_far || until == self.next_arrival()) {
+            // What began in this turn took its time.
+            let after = until.since(self.now());
+            if self.timer.set(after).is_ok() {
+                self.timer_at = until;
+                return None;
             }
-            if due < next && due != self.timer_at {
-                // What began in this turn took its time.
-                match timer.set(due.since(at)) {
-                    Ok(()) => self.timer_at = due,
-                    Err(_) => next = due,
-                }
-            }
         }
-        next.since(now)
+        Some(until.since(now))
     }
 }
 
