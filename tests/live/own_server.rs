@@ -67,7 +67,7 @@ fn stopped_for_good_it_holds_nobody() {
     let (code, run, said) = struck(Signal::SIGSTOP, "4s");
     assert_eq!(code, Some(0), "{said}");
     let hangs = finding(&run, "target-hangs");
-    assert!(hangs["explanation"].as_str().unwrap().contains("was stopped (SIGSTOP, a debugger) when the run ended"), "{hangs}");
+    assert!(hangs["title"].as_str().unwrap().ends_with("the target's process was stopped (SIGSTOP, a debugger)"), "{hangs}");
     assert!(run["resources"]["target"].get("ended").is_none());
     assert!(said.is_empty(), "it drained as any other: {said}");
 }

@@ -240,7 +240,7 @@ fn the_first_thread_alone_holds_the_sockets_that_serve() {
     assert_eq!(peer.get("/health").answer().status, 200);
     let Some((first, other)) = crate::tables::of_first_and_another(served.pid()) else { return };
     let only = |here: &[String], there: &[String]| here.iter().filter(|n| !there.contains(n)).count();
-    assert_eq!(only(&first, &other), 3, "listener, connection and poll: {first:?}, {other:?}");
+    assert_eq!(only(&first, &other), 4, "listener, connection, poll and timer: {first:?}, {other:?}");
     // The admin port's listener is in both: ss(8) is to name its owner too.
     assert_eq!(only(&other, &first), 0, "{first:?}, {other:?}");
 }
