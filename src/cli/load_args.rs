@@ -60,7 +60,7 @@ pub(crate) struct RunArgs {
     /// a rate over kept connections.
     #[arg(long, hide_short_help = true, value_name = "N", value_parser = units::count, help_heading = "Load")]
     pub(crate) preconnect: Option<u64>,
-    /// Pause after each answer: 200ms, 100ms..500ms, exp(300ms)
+    /// Think time: 1s, 1s..2s or exp(1s)
     ///
     /// How long a user waits between an answer and its next request: one time (200ms), a range (100ms..500ms, uniform), or
     /// exponential with a mean (exp(300ms)).

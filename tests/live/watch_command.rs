@@ -292,14 +292,17 @@ fn connections_that_no_look_saw_open_are_listed_or_are_those_of_to() {
         let rows = d[key].as_array().into_iter().flatten().filter(|row| row["destination"] == *dest);
         rows.map(|row| row["closed_by_client"].as_u64().unwrap() + row["closed_by_server"].as_u64().unwrap()).sum()
     };
+    // A port that the kernel happens to choose twice takes the place of its own TIME_WAIT: "at least" is said.
+    let nearly_all = 38..=40;
     // Nothing but the port is in its words. A look may see one of them open by chance.
     let (dest, port) = serve();
     let (out, d) = document(&[], &["python3", "-c", QUICK, &port]);
-    assert_eq!(ended(&d, &dest, "destinations") + ended(&d, &dest, "unowned"), 40, "{}", describe(&out));
+    assert!(nearly_all.contains(&(ended(&d, &dest, "destinations") + ended(&d, &dest, "unowned"))), "{}", describe(&out));
     assert!(d["kernel"]["active_opens"].as_u64().unwrap() >= 40, "{d}");
     let (dest, port) = serve();
     let (out, d) = document(&["--to", &dest], &["python3", "-c", QUICK, &port]);
-    assert_eq!((ended(&d, &dest, "destinations"), ended(&d, &dest, "unowned")), (40, 0), "{}", describe(&out));
+    assert!(nearly_all.contains(&ended(&d, &dest, "destinations")), "{}", describe(&out));
+    assert_eq!(ended(&d, &dest, "unowned"), 0, "{}", describe(&out));
     assert_ne!(d["verdict"]["id"], "undecided", "{}", describe(&out));
 }
 

@@ -80,7 +80,8 @@ pub(in crate::diagnose) fn target_hangs(run: &RunResult, seen: &Indicators) -> R
     } else if run.plan.users > 1 {
         by_hand.extend(alone(run, "the same waits with 1 request at a time are not the load's".into()));
     }
-    let stopped = run.resources.target.as_ref().map(|t| t.pid).filter(|_| is_stopped_at_end(run));
+    let was_stopped = is_stopped_at_end(run) || hang.in_flight == 0 && was_stopped_meanwhile(run);
+    let stopped = run.resources.target.as_ref().map(|t| t.pid).filter(|_| was_stopped);
     // More time changes nothing about an answer without an end.
     match (stopped, unfinished) {
         (Some(pid), _) => remedies = against_stop(pid),
@@ -132,6 +133,13 @@ fn accepts_none(waiting: u32) -> String {
 fn is_stopped_at_end(run: &RunResult) -> bool {
     let target = run.resources.target.as_ref();
     target.and_then(|t| t.stopped.as_ref()?.last()).is_some_and(|s| s.to_s + STOPPED_LOOKS_S >= run.duration_s)
+}
+
+/// The target's process was stopped for most of each wait that the timeout ended.
+fn was_stopped_meanwhile(run: &RunResult) -> bool {
+    let stopped = run.resources.target.as_ref().and_then(|t| t.stopped.as_deref()).unwrap_or(&[]);
+    let rows = Rows::kind(run, Kind::AnswerTimeout);
+    cover(run, stopped, [rows.first_s(), rows.last_s()], run.plan.timeout.as_secs_f64())
 }
 
 /// What came of the answer that was waited for longest: `: it stopped after 5 of the 100 bytes of its body (received: "...")`.

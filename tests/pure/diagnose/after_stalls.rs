@@ -79,8 +79,9 @@ fn only_a_process_that_was_stopped_to_the_end_was_stopped_when_the_run_ended() {
 /// Requests that timed out while nothing was answered have no reason of their own; half of the rate would help none of them.
 #[test]
 fn timeouts_during_a_stall_follow_from_it() {
-    let verdict = |last_s: f64, stopped: bool, full: bool| {
+    let verdict = |slowest_ms: f64, last_s: f64, stopped: bool, full: bool| {
         let mut run = silent();
+        run.totals.latency_ms.as_mut().unwrap().max = slowest_ms;
         run.plan.timeout = Duration::from_secs(1);
         run.resources.target.as_mut().unwrap().stopped = Some(stopped.then_some(TWO_SECONDS).into_iter().collect());
         if full {
@@ -89,17 +90,26 @@ fn timeouts_during_a_stall_follow_from_it() {
         run.totals.silences.as_mut().unwrap()[0].stretch.to_s = 24.0;
         run.resources.target.as_mut().unwrap().stopped.iter_mut().flatten().for_each(|s| s.to_s = 24.0);
         fail(&mut run, late(Phase::Waiting), 30, 21.0, last_s);
+        for p in run.series.iter_mut().filter(|p| (21.0..=24.0).contains(&p.t_s)) {
+            p.target_cpu_percent = Some(0.0);
+        }
         for p in run.series.iter_mut().filter(|p| p.t_s > 20.5 && p.t_s <= last_s + 0.5) {
             p.failures_per_s = 10.0;
         }
         Diagnosis::of(&run).verdict.sentence
     };
-    let stopped = verdict(23.5, true, false);
+    let stopped = verdict(3900.0, 23.5, true, false);
     assert!(stopped.contains("nothing was answered for 4 s, from 20 s to 24 s: the target's process was stopped"), "{stopped}");
-    let idle = verdict(23.5, false, false);
+    let idle = verdict(3900.0, 23.5, false, false);
     assert!(idle.contains("nothing was answered for 4 s"), "{idle}");
-    for other in [verdict(40.0, true, false), verdict(23.5, false, true)] {
+    for other in [verdict(3900.0, 40.0, true, false), verdict(3900.0, 23.5, false, true)] {
         assert!(other.contains("timed out after 1 s"), "others too, or nobody can say whose the stall is: {other}");
+    }
+    // Of those in flight each was ended by the timeout: none was answered late.
+    let none_late = verdict(40.0, 23.5, true, false);
+    assert!(none_late.contains("got no answer: the target's process was stopped"), "{none_late}");
+    for other in [verdict(40.0, 40.0, true, false), verdict(40.0, 23.5, false, false)] {
+        assert!(other.contains("waited up to 1 s and got no answer"), "{other}");
     }
 }
 

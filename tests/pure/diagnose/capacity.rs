@@ -248,13 +248,14 @@ fn both_ends_on_one_core_fill_it_together() {
     let f = fires(Id::TargetCpuSaturated, &run);
     reads("target-cpu-saturated, by a core that both share", &f);
     // Pinned by a flag of this run, it needs no other machine and no other program.
+    let cpus = run.host.cpus;
     run.plan.pin = Pinning::Auto;
     let first = &fires(Id::TargetCpuSaturated, &run).remedies[0];
     assert!(first.action.starts_with("leave out --pin") && !first.command.contains("--pin"), "{first:?}");
     run.host.cpus = 1;
     let first = &fires(Id::TargetCpuSaturated, &run).remedies[0];
     assert!(!first.action.contains("--pin"), "{first:?}");
-    (run.plan.pin, run.host.cpus) = (Pinning::Off, 4);
+    (run.plan.pin, run.host.cpus) = (Pinning::Off, cpus);
     // Neither is full, and they do not share a core.
     set(&mut run, &[on(1, 0.45 * whole)], &[on(0, 0.5 * whole)]);
     clear(Id::TargetCpuSaturated, &run);
