@@ -106,12 +106,16 @@ impl<const DIGITS: u8> Dense<DIGITS> {
 
     /// The value at or below which a share `q` of all values lies; none when empty.
     pub fn quantile_us(&self, q: f64) -> Option<u64> {
+        if self.is_empty() {
+            return None;
+        }
         let (rank, mut seen) = (rank(q, self.count), 0);
         let bin = self.bins.iter().position(|hits| {
             seen += u64::from(*hits);
             seen >= rank
-        })?;
-        Some(Self::highest_of(bin).clamp(self.min_us, self.max_us))
+        });
+        // A bin that is full holds fewer hits than were counted.
+        Some(bin.map_or(self.max_us, Self::highest_of).clamp(self.min_us, self.max_us))
     }
 
     /// All figures of a latency; none when empty.

@@ -23,11 +23,12 @@ pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) ->
     let again = load_with(&run.plan, |_| ());
     let (title, text, first) = match c.reason {
         Reason::Others(others) => {
-            let others = number(others / 100.0);
+            let used = number(others / 100.0);
+            let others = if used == "1" { "1 core".to_owned() } else { format!("{used} cores") };
             (
-                format!("{who} waited {waited} of the time for a core: other programs used {others} cores"),
+                format!("{who} waited {waited} of the time for a core: other programs used {others}"),
                 format!(
-                    "{} {who} waited for a core for more than {} of the time, while other programs used {others} of {} cores. \
+                    "{} {who} waited for a core for more than {} of the time, while other programs used {used} of {} cores. \
                      {reading}",
                     match c.measured {
                         1 => "In the second that was measured".to_owned(),
@@ -39,7 +40,7 @@ pub(in crate::diagnose) fn host_contended(run: &RunResult, seen: &Indicators) ->
                 advice(
                     "see what takes the cores, and stop it for the run",
                     "top -b -n 1 -o %CPU | head -n 15",
-                    format!("programs above sockbench and the target: {others} cores in all"),
+                    format!("programs above sockbench and the target: {others} in all"),
                 ),
             )
         }
